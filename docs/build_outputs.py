@@ -47,7 +47,7 @@ enqueue       sweeps enqueue smoke --like best learning_rate=0.002
 note          sweeps note smoke 3 "a second look at this one"
 note          sweeps note smoke
 confirm       sweeps confirm smoke --top 2 --folds 8
-ensemble      sweeps ensemble smoke --top 2
+ensemble      sweeps ensemble smoke
 sync          sweeps sync smoke
 doctor        sweeps doctor
 gc            sweeps gc --keep-top 3 --dry-run

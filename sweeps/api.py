@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from search_spaces.loading import SpaceSource
     from sweeps.analysis.summary import Summary
     from sweeps.progress import Mode
+    from sweeps.records.conclusions import EnsembleConclusion
     from sweeps.render.comparing import TrialsCompared
     from sweeps.runner.enqueuing import Enqueued
     from sweeps.runner.planning import SweepPlan
@@ -438,6 +439,7 @@ def export(
     folder: str | Path | None = None,
     *,
     trial: int | None = None,
+    ensemble: bool = False,
     data: str | Path | None = None,
     study: str | Path | None = None,
     home: str | Path | None = None,
@@ -451,6 +453,7 @@ def export(
         name: The sweep, or its name.
         folder: A folder that is empty or does not exist; it appears complete or not at all.
         trial: Trial number; None for the confirmed champion, or the best observed.
+        ensemble: Whether to write an ensemble of the trials, as `sweeps ensemble` selects it.
         data: Source of its data; None for the experiment's own.
         study: In place of all these, a new SQLite file: all trials that have an outcome are written
             into it as an Optuna study of the sweep's name.
@@ -465,8 +468,10 @@ def export(
     """
     sweep, into = _sweep(name, home), None if folder is None else Path(folder)
     if study is not None:
-        export_trials(sweep, Path(study), into, trial, data)
+        export_trials(sweep, Path(study), into, trial, data, ensemble or None)
         return [Path(study)]
+    if ensemble:
+        return export_ensemble(sweep, trial, into, source=_source(data))[1]
     return export_chosen(sweep, trial, into, source=_source(data))[1]
 
 
@@ -485,7 +490,8 @@ def export_trials(sweep: Sweep, file: Path, *of_a_model: object) -> tuple[int, l
 
     if any(one is not None for one in of_a_model):
         raise UsageError(
-            "--study writes all trials and no model: leave out the folder, --trial and --data"
+            "--study writes all trials and no model: leave out the folder, --trial, --ensemble and "
+            "--data"
         )
     return export_study(sweep.info, sweep.home.store(sweep.info.id).read_all(), file)
 
@@ -500,8 +506,7 @@ def export_chosen(
     """
     from sweeps.manage.exporting import export_trial
 
-    if folder is None:
-        raise UsageError("give a folder for a model, or with --study a file for all trials")
+    folder = _given_folder(folder)
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     own = chosen.sweep
     files = export_trial(
@@ -513,6 +518,27 @@ def export_chosen(
         champion_of=sweep.info if own.info.id != sweep.info.id else None,
     )
     return chosen, files
+
+
+def export_ensemble(
+    sweep: Sweep, trial: int | None, folder: Path | None, *, source: str | None
+) -> tuple[EnsembleConclusion, list[Path]]:
+    """Write an ensemble; the command and `export` share this function.
+
+    Returns:
+        What it is worth, and the files.
+    """
+    from sweeps.manage.exporting import export_ensemble as write
+
+    if trial is not None:
+        raise UsageError("--ensemble writes several trials: leave --trial out")
+    return write(sweep.home, sweep.info, folder=_given_folder(folder), source=source)
+
+
+def _given_folder(folder: Path | None) -> Path:
+    if folder is None:
+        raise UsageError("give a folder for a model, or with --study a file for all trials")
+    return folder
 
 
 @python_words()

@@ -32,6 +32,8 @@ __all__ = [
     "Signature",
     "SupportsCalibration",
     "SupportsEngines",
+    "SupportsEnsemble",
+    "SupportsEnsembleExport",
     "SupportsExamination",
     "SupportsExport",
     "SupportsFiles",
@@ -45,7 +47,6 @@ __all__ = [
     "SupportsServing",
     "SupportsTestSet",
     "SupportsVerification",
-    "SupportsVoting",
     "SupportsWarmUpFor",
     "TestSet",
     "Trained",
@@ -64,7 +65,7 @@ SAMPLES = "fold_samples"
 GROUPS = "fold_groups"
 """The array with the group of each, where samples of a group are alike."""
 PREDICTIONS = "fold_predictions"
-"""The array with the predictions of these samples, which vote by their mean."""
+"""The array with the predictions of these samples: of a classifier, the probabilities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,23 +180,37 @@ class Evaluated:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
 
-class SupportsVoting(Protocol):
-    """Capability: several models can vote (ensembles), those trained on one fold among them.
+@runtime_checkable
+class SupportsEnsemble(Protocol):
+    """Capability: trials of a search can answer together, by the weighted mean of predictions.
 
-    The vote is a mean: `train` on a fold, and `evaluate` of a test set, keep one more array,
-    `fold_predictions` (n, ...), whose mean over models is a prediction as well, such as
-    probabilities or expected values.
+    `sweeps ensemble` selects and judges such an ensemble by what the trials kept; nothing is
+    trained. Small examples: `Boosting` of `sweeps init --kind scikit-learn`.
     """
 
-    def truth(self, data: PreparedData) -> np.ndarray | None:
-        """Return (samples, ...) the true value of each sample, by its number in `Fold.samples`.
+    def validation_predictions(self, result: TrialResult, data: PreparedData) -> np.ndarray | None:
+        """Return (n, ...) the recorded predictions of the validation samples, in a fixed order.
 
-        None if the models of these data do not vote.
+        Their mean over trials is a prediction as well: probabilities, or expected values. n may be
+        less than the number of validation samples, of which they are the first then. None if the
+        trial kept none.
+
+        Args:
+            result: The recorded result, with its arrays.
+            data: The data of the search.
         """
         ...
 
+    def validation_truth(self, data: PreparedData) -> np.ndarray | None:
+        """Return (n_validation, ...) the true values in that order; None: there is no ensemble."""
+        ...
+
     def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
-        """Score predictions (n, ...), as `train` does; metrics that need a model are left out."""
+        """Score predictions (n, ...) of any samples, as `train` does.
+
+        Metrics that need a model are left out. An array `..._by_sample` has the value of each
+        sample, whatever the others are: the samples may come several times.
+        """
         ...
 
 
@@ -370,6 +385,37 @@ class SupportsExport(Protocol):
 
         Returns:
             A few lines of Python that, run in the folder, load the model and predict.
+        """
+        ...
+
+
+class SupportsEnsembleExport(Protocol):
+    """Capability of a `SupportsEnsemble` with `export`: an ensemble is exported as one model.
+
+    Without it the members are exported one by one, beside code that returns the mean of what they
+    predict: the lines of `export` are to leave the loaded model in the variable `model`.
+    """
+
+    def export_ensemble(
+        self,
+        models: Sequence[Any],
+        weights: Sequence[float],
+        info: Mapping[str, Any],
+        data: PreparedData,
+        folder: Path,
+    ) -> tuple[str, np.ndarray]:
+        """Write the weighted mean of some models as one model into a folder.
+
+        Args:
+            models: The models of `load_model`.
+            weights: Their weights, which sum to 1.
+            info: As for `load_model`, of the first of them.
+            data: The data of the search.
+            folder: An empty folder; the framework adds configuration and README.
+
+        Returns:
+            Python code as that of `export`, and what the model predicts of the validation samples,
+            as `validation_predictions` has it.
         """
         ...
 

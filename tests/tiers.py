@@ -46,10 +46,9 @@ MEASURED: Final = (
         for name in (
             "checks",
             "planning",
-            "ensembles",
+            "ensemble",
             "failing",
             "confirm",
-            "votes",
             "next_step",
             "refit_and_control",
         )

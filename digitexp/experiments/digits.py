@@ -20,7 +20,7 @@ from digitexp.data import Source, Split, load_source, split_source
 from digitexp.data.loading import TITLES
 from digitexp.data.splits import FoldIndices, fresh_folds
 from digitexp.diagnostics import Answers
-from digitexp.experiments.exporting import save, write_for_elsewhere
+from digitexp.experiments.exporting import combined, save, write_for_elsewhere
 from digitexp.metrics import HEADLINE_METRICS, OF_TRAINING
 from digitexp.models import chain_of, count_parameters
 from digitexp.numpy_functions import softmax, sparse_cross_entropy
@@ -391,6 +391,28 @@ print(keras.ops.convert_to_numpy(keras.ops.softmax(logits / temperature)).tolist
         images = np.random.default_rng(0).random((4, math.prod(shape)), np.float32)
         return write_for_elsewhere(model, folder, use, images, "json, keras, numpy as np")
 
+    def export_ensemble(
+        self,
+        models: Sequence[Any],
+        weights: Sequence[float],
+        info: Mapping[str, Any],
+        data: PreparedData,
+        folder: Path,
+    ) -> tuple[str, np.ndarray]:
+        """Write one `model.keras`, images -> mean probabilities; see `SupportsEnsembleExport`."""
+        import keras
+
+        arrays: TrainingData = data.payload.arrays
+        width = math.prod(info["image_shape"])
+        whole = combined(models, weights, ["softmax"] * len(models), keras.Input((width,)))
+        use = f"""\
+images = np.zeros((1, {", ".join(map(str, info["image_shape"]))}), "float32")  # yours: from 0 to 1
+print(model.predict(images.reshape(len(images), -1), verbose=0).tolist())
+"""
+        images = np.random.default_rng(0).random((4, width), np.float32)
+        code = write_for_elsewhere(whole, folder, use, images)
+        return code, _logits(whole, arrays.validation_images)
+
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Load a source and split it into training and validation part, images flattened.
 
@@ -479,10 +501,14 @@ print(keras.ops.convert_to_numpy(keras.ops.softmax(logits / temperature)).tolist
             return {"validation_logits": logits}
         return {PREDICTIONS: softmax(logits)}
 
-    def truth(self, data: PreparedData) -> np.ndarray:
-        """Return (images,) the class of each image of the source."""
-        images: SplitImages = data.payload
-        return images.source.labels
+    def validation_predictions(self, result: TrialResult, data: PreparedData) -> np.ndarray | None:
+        """Return (n_validation, classes) the probabilities that a trial of the search kept."""
+        logits = result.arrays.get("validation_logits")
+        return None if logits is None else softmax(logits)
+
+    def validation_truth(self, data: PreparedData) -> np.ndarray:
+        """Return (n_validation,) the class of each validation image."""
+        return self.validation_labels(data)
 
     def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
         """Score probabilities (n, classes), such as the mean of several networks' ones."""
@@ -513,7 +539,8 @@ print(keras.ops.convert_to_numpy(keras.ops.softmax(logits / temperature)).tolist
             return None  # trained before temperatures were fitted
         temperatures = np.array([float(result.info["temperature"]) for result in results])
         logits = np.stack([_logs(result.arrays[PREDICTIONS]) for result in results])
-        labels = np.stack([self.truth(data)[result.arrays[SAMPLES]] for result in results])
+        every = data.payload.source.labels
+        labels = np.stack([every[result.arrays[SAMPLES]] for result in results])
         terms = measured_terms(logits, labels, temperatures[:, np.newaxis])
         return CalibrationTerms(temperatures.tolist(), *terms)
 

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -60,6 +60,28 @@ def save(model: Any, folder: Path) -> None:
     """Write a Keras model as `model.keras`."""
     with known_warnings_ignored():
         model.save(folder / FILE)
+
+
+def combined(
+    models: Sequence[Any], weights: Sequence[float], activations: Sequence[str | None], inputs: Any
+) -> Any:
+    """Return one Keras model: inputs -> every model -> the weighted mean of what they predict.
+
+    Args:
+        models: Models with the same inputs; they are renamed, since names are to differ.
+        weights: Their weights.
+        activations: Activation of the output of each, such as `softmax` of logits; or None.
+        inputs: One `keras.Input`, or several in the form that the models take.
+    """
+    import keras
+
+    parts = []
+    for number, model in enumerate(models):
+        model.name = f"member_{number}"
+        found, activation = model(inputs), activations[number]
+        found = keras.layers.Activation(activation)(found) if activation else found
+        parts.append(keras.layers.Rescaling(weights[number])(found))
+    return keras.Model(inputs, keras.layers.Add()(parts) if len(parts) > 1 else parts[0])
 
 
 def write_for_elsewhere(

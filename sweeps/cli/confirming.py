@@ -28,9 +28,11 @@ from sweeps.cli.options import (
     DataOption,
     HomeOption,
     JsonOption,
+    SweepArgument,
     SweepNamesArgument,
     VerboseOption,
     asks,
+    find_sweep,
     mode_of,
     pasteable,
 )
@@ -342,7 +344,9 @@ def _tell(
         command if command == more else pasteable(f"`{command}`")[1:-1]: hint
         for command, hint in list(commands.items())[:_COMMANDS]
     }
-    for line in with_commands(sentences, shown, pasteable(_next(home, info, result))):
+    for line in with_commands(
+        [*map(pasteable, sentences)], shown, pasteable(_next(home, info, result))
+    ):
         print(line)
     if result.said:
         print(pasteable(result.said))
@@ -382,10 +386,10 @@ def show(conclusions: Sequence[Conclusion]) -> None:
 
 def _on_test_set(home: Home, info: SweepInfo) -> list[Conclusion]:
     from sweeps.records import Conclusions
-    from sweeps.records.conclusions import TestConclusion, TestVotesConclusion
+    from sweeps.records.conclusions import TestConclusion
 
     known = Conclusions(home.store(info.id)).all()
-    return [one for one in known if isinstance(one, TestConclusion | TestVotesConclusion)]
+    return [one for one in known if isinstance(one, TestConclusion)]
 
 
 def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, Any]:
@@ -406,10 +410,9 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
         **(found.pop("verdict", so_far)),
         "sweep": info.name,
         "confirmation": result.confirmation.name if result.confirmation else None,
-        **{kind: found.get(kind) for kind in ("selection_bias", "calibration", "votes")},
+        **{kind: found.get(kind) for kind in ("selection_bias", "calibration", "ensemble")},
         "verification": found.get("verification"),
         "test": found.get("test"),
-        "test_votes": found.get("test votes"),
         "in_force": result.is_in_force,
         "said": result.said or None,
         "failure": result.failure,
@@ -419,31 +422,27 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
 
 
 def ensemble(
-    names: SweepNamesArgument,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K", help="Let the K best finalists vote (default: several choices).", min=2
-        ),
-    ] = None,
+    name: SweepArgument,
     data: DataOption = None,
     home: HomeOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the finalists of confirmed sweeps vote together.
+    """Select an ensemble of a sweep's trials: is it better than the best?
 
-    Does their vote, the mean of predictions, beat the single best? On each fresh fold those vote
-    that were trained on it; nothing is trained, and no test set is read: what an evaluation said of
-    votes before is shown. Several sweeps of the same data vote together.
+    Members and weights come from what the trials kept of the validation samples. Selected on a part
+    of these, it is scored on the other, and so is the best trial. Nothing is trained, and no test
+    set is read. `sweeps export NAME DIR --ensemble` writes it.
     """
-    from sweeps.confirm.votes import ensemble as vote
-    from sweeps.home import Home
+    from sweeps.confirm.ensemble import how_to_restore, select_ensemble
     from sweeps.records.conclusions import document_of
 
-    found = Home.resolve(home)
-    infos = found.get_each(names)
-    on_folds, *on_test_sets = vote(found, infos, top=top, source=data)
-    tested, votes = [document_of(one) for one in on_test_sets], document_of(on_folds)
-    if not answered({**votes, "test": tested}, votes["votes"], as_json=as_json, csv=csv):
-        show([on_folds, *on_test_sets])
+    found, info = find_sweep(home, name)
+    chosen = select_ensemble(found, info, data)
+    gone = chosen.gone(found.store(info.id))
+    document = {**document_of(chosen.conclusion), "weights_gone": [one.trial for one in gone]}
+    if answered(document, document["members"], as_json=as_json, csv=csv):
+        return
+    show([chosen.conclusion])
+    if gone:
+        print(pasteable(how_to_restore(info.name, gone)))

@@ -28,7 +28,7 @@ from sweeps.cli.options import (
     place_options,
 )
 from sweeps.errors import UsageError
-from sweeps.wording import counted, percent
+from sweeps.wording import counted, in_a_row, percent
 from sweeps.workspace.names import trial_of
 
 if TYPE_CHECKING:
@@ -398,6 +398,9 @@ def export(
         int | None,
         typer.Option(help="Number of the trial (default: the champion, or else the best).", min=0),
     ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Several trials as one: see `sweeps ensemble`.")
+    ] = False,
     data: DataOption = None,
     study: Annotated[
         Path | None,
@@ -414,14 +417,14 @@ def export(
     With --study, the new file is for `optuna-dashboard` and notebooks. A trial without an outcome
     is left out, and the sweep reads nothing from the file.
     """
-    from sweeps.api import Sweep, export_chosen, export_trials
+    from sweeps.api import Sweep, export_chosen, export_ensemble, export_trials
 
     sweep = Sweep(*find_sweep(home, name))
     if sys.stderr.isatty():
         doing = "rebuilding and checking the model" if study is None else "writing the trials"
         print(f"{doing} ...", file=sys.stderr)
     if study is not None:
-        count, left_out = export_trials(sweep, study, folder, trial, data)
+        count, left_out = export_trials(sweep, study, folder, trial, data, ensemble or None)
         print(f"{counted(count, 'trial')} of sweep {sweep.name!r} in {study}")
         if left_out:
             print(
@@ -429,6 +432,13 @@ def export(
                 "anew, and the attribute `trial` has their numbers in the sweep"
             )
         print(f"to look at them: optuna-dashboard {shlex.quote(f'sqlite:///{study}')}")
+        return
+    if ensemble:
+        found, written = export_ensemble(sweep, trial, folder, source=data)
+        members = in_a_row([str(one.trial) for one in found.members])
+        print(f"an ensemble of sweep {sweep.name!r}, trials {members}:")
+        for path in written:
+            print(f"  {path}")
         return
     chosen, written = export_chosen(sweep, trial, folder, source=data)
     is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it

@@ -614,7 +614,7 @@ def default_of(name: str) -> Any:
     return found.default if found.default_factory is MISSING else found.default_factory()
 
 
-_OTHERS: Final = ("from_sweep", "like", "restore", "study", "trial")
+_OTHERS: Final = ("ensemble", "from_sweep", "like", "restore", "study", "trial")
 """Arguments of Python functions that are no options of a table."""
 _OPTION: Final = re.compile(
     r"`[^`]*`"  # a command in backticks stays as it is
@@ -668,7 +668,7 @@ def python_words() -> Iterator[None]:
 def in_arguments(message: str) -> str:
     """Return a message with `trials=0` for `--trials 0`; commands in backticks stay."""
     arguments = {option_of(name): name for name in (*ALL_OPTIONS, *_OTHERS)}
-    switches = {"restore", *(name for name in ALL_OPTIONS if default_of(name) is False)}
+    switches = {"ensemble", "restore", *(name for name in ALL_OPTIONS if default_of(name) is False)}
 
     def argument(found: re.Match[str]) -> str:
         if found["text"] is not None:

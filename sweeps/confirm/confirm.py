@@ -42,6 +42,7 @@ from sweeps.confirm.comparison import (
     measure_selection_bias,
     most_going_on,
 )
+from sweeps.confirm.ensemble import selected
 from sweeps.confirm.finalists import (
     ACCURACY,
     Finalist,
@@ -65,7 +66,6 @@ from sweeps.confirm.planning import (
     trained_with,
 )
 from sweeps.confirm.verifying import Verifier
-from sweeps.confirm.votes import all_voting, ballot_of
 from sweeps.errors import UsageError
 from sweeps.executors.local.fork_server import one_fork_server
 from sweeps.experiment import Experiment, PreparedData
@@ -86,11 +86,11 @@ from sweeps.records import (
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
+    EnsembleConclusion,
     LeftAfter,
     Method,
     VerdictConclusion,
     VerificationConclusion,
-    VotesConclusion,
     newest,
 )
 from sweeps.tracking.address import resolve_tracking_uri
@@ -408,7 +408,6 @@ class _Work:
     _ran: Ran
     _comparison: Comparison
     _calibration: CalibrationConclusion | None
-    _votes: VotesConclusion | None
     _concluded: ConfirmationRecord
 
     def __init__(
@@ -427,7 +426,6 @@ class _Work:
         self._verifier = verifier
         self._shown = _count_trainings(options, checked)
         self._left_out = [finalist.label for finalist in checked.left_out]
-        self._ballot = ballot_of(experiment, checked.data, checked.scored)
 
     def _take(self, ran: Ran) -> None:
         """Take into account how a sweep of the confirmation has ended."""
@@ -540,7 +538,6 @@ class _Work:
                 raise _EndedError(failure)
             self._comparison = comparison
             self._calibration = measure_calibration(comparison, checked.experiment, checked.data)
-            self._votes = all_voting(self._info, comparison, self._ballot)
         except UsageError as error:
             raise UsageError(f"{error}\n{_kept(sweep)}") from error
 
@@ -558,11 +555,12 @@ class _Work:
         # The best was selected by the objective, on the samples that give its accuracy: both are
         # biased. Of other metrics that is not known.
         is_selected = checked.scored.metric in {ACCURACY.metric, self._info.metric}
+        verdict = self._verdict(refit[0].name if refit else None)
         found = (
-            self._verdict(refit[0].name if refit else None),
+            verdict,
             measure_selection_bias(comparison) if is_selected else None,
             self._calibration,
-            self._votes,
+            self._ensemble(verdict),
             self._verified_before(trained_in, champion),
         )
         conclusions: list[Conclusion] = [one for one in found if one is not None]
@@ -579,6 +577,17 @@ class _Work:
             first=checked.first,
         )
         self._keep(self._concluded)
+
+    def _ensemble(self, verdict: VerdictConclusion) -> EnsembleConclusion | None:
+        """Return the conclusion about an ensemble of the search's trials; None without one.
+
+        The verdict does not depend on it, and `sweeps ensemble` says why there is none.
+        """
+        checked, store = self._checked, self._home.store(self._info.id)
+        with suppress(UsageError):
+            experiment, data = checked.experiment, checked.data
+            return selected(store, self._info, experiment, data, verdict).conclusion
+        return None
 
     def _keep(self, concluded: ConfirmationRecord) -> None:
         """Keep the conclusion, unless the one in force says more; say what becomes of that one."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from sweeps.capabilities import PREDICTIONS, Evaluated, TestSet
+from sweeps.capabilities import Evaluated, TestSet
 from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.checks import experiment_on_folds, test_set_of
 from sweeps.confirm.comparison import scores_of
@@ -15,13 +16,6 @@ from sweeps.confirm.confirm import ConfirmResult
 from sweeps.confirm.finalists import ACCURACY, Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.planning import HowToTrain
-from sweeps.confirm.votes import (
-    MEAN_QUESTION,
-    VOTE_QUESTION,
-    Ballot,
-    conclude_votes,
-    scored_by,
-)
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.loading import (
@@ -48,14 +42,13 @@ QUESTIONS: Final = (
     "accuracy of winner, runner-up and baseline, over all trainings",
     "winner minus runner-up, winner minus baseline, over all trainings",
     "champion against the baseline's training on the same block (McNemar)",
-    VOTE_QUESTION,
 )
 _MCNEMAR: Final = 2
-_ACROSS_SWEEPS: Final = (
-    "of several sweeps: vote across their winners, training by training, soft (hard beside it), "
-    "minus the best single winner",
-    "of several sweeps: vote of all trainings of all winners, soft (hard beside it), minus the "
-    "best single winner",
+_OF_VOTES: Final = (
+    "vote of all trainings of a winner, {}, minus the mean of one of them",
+    "of several sweeps: vote across their winners, training by training, {}, minus the best single "
+    "winner",
+    "of several sweeps: vote of all trainings of all winners, {}, minus the best single winner",
 )
 """Asked by earlier versions, after all others."""
 
@@ -64,21 +57,28 @@ def questions_of(scored: Scored) -> tuple[str, ...]:
     """Return the questions of an evaluation by a metric, which name it."""
     of_metric = QUESTIONS[0].replace("accuracy", scored.metric, 1)
     is_share = scored.unit == "share"
-    return (of_metric, *QUESTIONS[1 : _MCNEMAR + is_share], MEAN_QUESTION)
+    return (of_metric, *QUESTIONS[1 : _MCNEMAR + is_share])
 
 
 def earlier_questions(scored: Scored) -> tuple[tuple[str, ...], ...]:
     """Return the questions of earlier versions whose scores answer those of `questions_of`.
 
-    There were none about votes at first, then also those about votes of several sweeps. Networks of
-    digits were scored by their logits.
+    They asked about votes as well, of one sweep and then of several. Networks of digits were scored
+    by their logits.
     """
     asked = questions_of(scored)
-    kind = "by the mean of predictions"
-    across = (question.replace("soft (hard beside it)", kind) for question in _ACROSS_SWEEPS)
-    by_logits = (QUESTIONS, QUESTIONS[:-1], (*QUESTIONS, *_ACROSS_SWEEPS))
-    more = by_logits if scored.metric == ACCURACY.metric else ()
-    return asked[:-1], (*asked, *across), *more
+    by_mean = [one.format("by the mean of predictions") for one in _OF_VOTES]
+    by_logits = [one.format("soft (hard beside it)") for one in _OF_VOTES]
+    former = (1, 0, 3) if scored.metric == ACCURACY.metric else ()
+    return (
+        *((*asked, *by_mean[:more]) for more in (1, 3)),
+        *((*QUESTIONS, *by_logits[:more]) for more in former),
+    )
+
+
+def scored_by(evaluation: Evaluation) -> Scored:
+    """Return the metric of an evaluation."""
+    return replace(Scored.by(evaluation.metric, evaluation.direction), unit=evaluation.unit)
 
 
 def evaluate_test_set(
@@ -134,12 +134,11 @@ def _conclude(home: Home, access_log: AccessLog) -> set[str]:
         if scores is None:
             continue
         at = access_log.at(evaluation)
-        votes = conclude_votes(evaluation, scores, at)
         for sweep in evaluation.sweeps:
             store = home.store(sweep)
             if store.folder.exists():
                 tested = conclude_evaluations(evaluation, sweep, scores, at)
-                Conclusions(store).keep_tested(evaluation.name, tested, votes)
+                Conclusions(store).keep_tested(evaluation.name, tested)
                 written.add(sweep)
     return written
 
@@ -231,17 +230,13 @@ def check_test_set(
     return experiment, test_set
 
 
-def _score_model(
-    experiment: Any, model: Any, test_set: TestSet, scored: Scored
-) -> dict[str, np.ndarray]:
-    """Return what is kept of a model's answers, by the beginning of the name in the scores."""
+def _score_model(experiment: Any, model: Any, test_set: TestSet, scored: Scored) -> np.ndarray:
+    """Return (n,) the metric of each sample, or (1,) that of all."""
     found: Evaluated = ask(experiment, "evaluate", model, test_set)
     try:
-        values = scored.sign * scores_of(found, np.arange(len(test_set)), scored)
+        return scored.sign * scores_of(found, np.arange(len(test_set)), scored)
     except (AttributeError, TypeError, ValueError) as error:
         raise failed(experiment, "evaluate", error) from error
-    voting = {PREDICTIONS: found.arrays[PREDICTIONS]} if PREDICTIONS in found.arrays else {}
-    return {"values": values, **voting}
 
 
 def _entries(home: Home, info: SweepInfo, result: ConfirmResult) -> Iterator[Entry]:
@@ -317,39 +312,9 @@ def _score(
             load = getattr(experiment, "load_network", experiment.load_model)
             model = load(record.config, weights, record.model_info)
             found.append(_score_model(experiment, model, test_set, scored))
-        scores |= {f"{name}_{place}": np.stack([one[name] for one in found]) for name in found[0]}
+        scores[f"values_{place}"] = np.stack(found)
     if evaluation.is_by_class:  # an earlier version was killed before it had scored its list
-        former = {"labels": np.asarray(test_set.labels, np.int64)}
-        for place in range(len(evaluation.entries)):
-            shares = np.maximum(scores[f"{PREDICTIONS}_{place}"], np.finfo(np.float32).tiny)
-            correct = scores[f"values_{place}"] != 0
-            former |= {f"logits_{place}": np.log(shares), f"correct_{place}": correct}
-        return former
-    votes = _mean_votes(experiment, test_set, scores, evaluation)
-    return {name: one for name, one in scores.items() if PREDICTIONS not in name} | votes
-
-
-def _mean_votes(
-    experiment: Any,
-    test_set: TestSet,
-    scores: Mapping[str, np.ndarray],
-    evaluation: Evaluation,
-) -> dict[str, np.ndarray]:
-    """Return (n,) the oriented scores of each winner's vote by the mean of predictions.
-
-    There are none if they cannot vote, or by a metric that is one number, whose error would not be
-    known.
-    """
-    entries = enumerate(evaluation.entries)
-    places = [place for place, entry in entries if entry.role == "winner"]
-    is_by_sample = all(scores[f"values_{place}"].shape[1] > 1 for place in places)
-    have_kept = all(f"{PREDICTIONS}_{place}" in scores for place in places)
-    if not (is_by_sample and have_kept and hasattr(experiment, "judged")):
-        return {}
-    ballot = Ballot(test_set.labels, scored_by(evaluation), experiment)
-    kept = {place: scores[f"{PREDICTIONS}_{place}"] for place in places}
-    samples = np.arange(len(test_set))
-    votes = {
-        f"vote_{place}": ballot.scores(own, samples) for place, own in kept.items() if len(own) > 1
-    }
-    return {name: vote for name, vote in votes.items() if vote is not None}
+        entries = range(len(evaluation.entries))
+        right = {f"correct_{place}": scores[f"values_{place}"] != 0 for place in entries}
+        return {"labels": np.asarray(test_set.labels, np.int64), **right}
+    return scores

@@ -45,7 +45,8 @@ FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 _AS_SEARCHED: Final = (
     "signature", "predict", "requires", "ordered", "test_set", "evaluate",
-    "truth", "judged", "calibration_terms", "save_model", "engines",
+    "validation_predictions", "validation_truth", "judged",
+    "calibration_terms", "save_model", "engines",
 )  # fmt: skip
 _IN_OUR_WORDS: Final = (
     "recomputed", "warm_up_for", "train_in", "train_by", "command", "examine", "pages",

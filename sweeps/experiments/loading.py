@@ -33,7 +33,7 @@ SHIPPED: Final = frozenset(f"digitexp.experiment:experiment{end}" for end in (""
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
 _CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")
 
-_TOGETHER = (("validation_labels", "picture"), ("signature", "predict"), ("truth", "judged"))
+_TOGETHER = (("validation_labels", "picture"), ("signature", "predict"))
 """Members that make a capability together; one without the other is a mistake."""
 _CAPABILITIES = (
     getattr(capabilities, name) for name in capabilities.__all__ if name.startswith("Supports")

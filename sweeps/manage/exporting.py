@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
@@ -10,18 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from search_spaces.objectives import is_script
-from sweeps.confirm.verifying import verify
+from sweeps.confirm.ensemble import Selected, how_to_restore, select_ensemble
+from sweeps.confirm.verifying import TOLERANCE, verify
 from sweeps.errors import UsageError
 from sweeps.experiments.code import PreparedAgain, load_same
 from sweeps.experiments.folds import REFIT_EPOCHS
-from sweeps.experiments.loading import experiment_folder
+from sweeps.experiments.loading import experiment_folder, recorded_experiment
 from sweeps.experiments.script import CHECKPOINT, OUTPUT_VARIABLE
 from sweeps.experiments.script_checkpoint import CHECKPOINT_VARIABLE
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, SweepInfo
-from sweeps.records.conclusions import VerificationConclusion, newest
+from sweeps.records.conclusions import EnsembleConclusion, VerificationConclusion, newest
 from sweeps.render.answer import in_short
+from sweeps.render.sections.confirmed import put_in_words
+from sweeps.wording import counted
 
 AGAIN: Final = "again"
 """The folder into which the exported command of a script writes."""
@@ -60,24 +67,10 @@ def export_trial(
             weights were dropped, or the rebuilt model gives other answers than the trained one.
         RecordError: The trial's weights are damaged.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
+    _check_empty(folder)
     store = home.store(info.id)
     experiment: Any = load_same(store, info, record)
-    facts: dict[str, Any] = {
-        "sweep": info.name,
-        "sweep_id": info.id,
-        "trial": record.key,
-        "seed": record.seed,
-        "experiment": info.experiment,
-        "config": dict(record.config),
-        "metrics": dict(record.result.metrics) if record.result else {},
-        "data": record.data,
-        "versions": {
-            "python": record.environment.get("python", ""),
-            **record.environment.get("packages", {}),
-        },
-    }
+    facts = _facts(info, record)
     head = (
         f"{info.name}, trial {record.key}",
         f"Exported from sweep `{info.id}`.",
@@ -107,11 +100,153 @@ def export_trial(
             code = experiment.export(record.config, weights, record.model_info, part)
             _describe(part, facts, head, code.strip(), facts["checked"], "python")
     else:
-        raise UsageError(
-            f"experiment {info.experiment!r} exports nothing; give it a method `export` "
-            "(see sweeps/capabilities.py)"
-        )
+        raise _exports_nothing(info)
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def export_ensemble(
+    home: Home, info: SweepInfo, *, folder: Path, source: str | None = None
+) -> tuple[EnsembleConclusion, list[Path]]:
+    """Write an ensemble of a sweep's trials, as `sweeps ensemble` selects it.
+
+    It is one model if the experiment can combine its models, else each member, with code that
+    returns the mean of what they predict.
+
+    Args:
+        home: The home.
+        info: The sweep.
+        folder: The folder to write; it must not exist, or be empty.
+        source: The source of the data; None for the experiment's own.
+
+    Returns:
+        What the ensemble is worth, and the files.
+
+    Raises:
+        UsageError: There is no ensemble, weights are gone, or see `export_trial`.
+    """
+    _check_empty(folder)
+    chosen, store = select_ensemble(home, info, source), home.store(info.id)
+    found = chosen.conclusion
+    if gone := chosen.gone(store):
+        raise UsageError(f"{how_to_restore(info.name, gone)}; nothing was written")
+    experiment: Any = recorded_experiment(info, home.sweeps_folder)
+    for record in chosen.records:
+        load_same(store, info, record)  # raises if it would build another model
+    if not hasattr(experiment, "export"):
+        raise _exports_nothing(info)
+    members = {one.trial: one.weight for one in found.members}
+    again = PreparedAgain(lambda: experiment, source=source)
+    with _appearing(folder) as part:
+        if hasattr(experiment, "export_ensemble"):
+            first, load = chosen.records[0], experiment.load_model
+            models = [load(r.config, store.weights(r), r.model_info) for r in chosen.records]
+            weights = list(members.values())
+            data = again.of(first)
+            code, now = experiment.export_ensemble(models, weights, first.model_info, data, part)
+            checked = _answers_alike(chosen.predictions, now[: len(chosen.predictions)])
+        else:
+            code, checked = _export_members(home, info, chosen, again, part)
+        facts = _facts(info, chosen.records[0])
+        facts |= {"trial": None, "seed": None, "config": {}, "checked": checked}
+        facts["metrics"] = {found.metric: found.accuracy.value}
+        facts["members"] = [
+            {"trial": one.key, "weight": members[one.trial], "config": dict(one.config)}
+            for one in chosen.records
+        ]
+        head = (
+            f"{info.name}, an ensemble of {counted(len(members), 'trial')}",
+            f"Exported from sweep `{info.id}`. {put_in_words(found).lead}",
+            "The figure is cross-fitted on the validation set: on new data, expect about that.",
+        )
+        _describe(part, facts, head, code.strip(), checked, "python")
+    return found, sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _answers_alike(recorded: NDArray[np.float64], now: NDArray[Any]) -> str:
+    """Say that an exported ensemble predicts the mean of what its members have recorded.
+
+    Raises:
+        UsageError: It does not.
+    """
+    within = TOLERANCE * max(1.0, float(np.abs(recorded).max()))
+    if now.shape != recorded.shape or not np.abs(now - recorded).max() <= within:
+        raise UsageError(
+            "the ensemble predicts otherwise than its members have recorded. Nothing was written"
+        )
+    samples = len(recorded)
+    return f"Its predictions of {samples} samples are the mean of what its members have recorded."
+
+
+_PREDICT: Final = """\
+import contextlib, io, json, runpy
+import numpy as np
+
+def predict(inputs):
+    total = 0
+    for name, weight in json.load(open("members.json")).items():
+        with contextlib.chdir(name), contextlib.redirect_stdout(io.StringIO()):
+            model = runpy.run_path("use.py")["model"]
+        answer = getattr(model, "predict_proba", model.predict)
+        total = total + weight * np.asarray(answer(inputs))
+    return total
+"""
+
+
+def _export_members(
+    home: Home, info: SweepInfo, chosen: Selected, again: PreparedAgain, part: Path
+) -> tuple[str, str]:
+    """Export each member into a folder of its own; return code that predicts, and what is checked.
+
+    Raises:
+        UsageError: See `_checked`; or the code of an export does not leave its `model`.
+    """
+    store, said, names = home.store(info.id), "", {}
+    experiment: Any = again.load()
+    for record, member in zip(chosen.records, chosen.conclusion.members, strict=True):
+        weights, name = store.weights(record), f"trial-{record.trial}"
+        said = _checked(home, record, None, verify(experiment, record, weights, again)[0])
+        (part / name).mkdir()
+        code = experiment.export(record.config, weights, record.model_info, part / name)
+        if not re.search(r"^model\b[^=\n]*=[^=]", code, re.MULTILINE):
+            raise UsageError(
+                f"experiment {info.experiment!r}: the lines that `export` returns are to leave the "
+                "loaded model in `model`, so that an ensemble can call it. Nothing was written"
+            )
+        (part / name / "use.py").write_text(code.strip() + "\n", encoding="utf-8")
+        names[name] = member.weight
+    (part / "members.json").write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+    (part / "predict.py").write_text(_PREDICT, encoding="utf-8")
+    return _PREDICT, f"Of each member: {said[:1].lower()}{said[1:]}"
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
+
+
+def _exports_nothing(info: SweepInfo) -> UsageError:
+    return UsageError(
+        f"experiment {info.experiment!r} exports nothing; give it a method `export` "
+        "(see sweeps/capabilities.py)"
+    )
+
+
+def _facts(info: SweepInfo, record: Record) -> dict[str, Any]:
+    """Return what `config.json` says of a trial."""
+    return {
+        "sweep": info.name,
+        "sweep_id": info.id,
+        "trial": record.key,
+        "seed": record.seed,
+        "experiment": info.experiment,
+        "config": dict(record.config),
+        "metrics": dict(record.result.metrics) if record.result else {},
+        "data": record.data,
+        "versions": {
+            "python": record.environment.get("python", ""),
+            **record.environment.get("packages", {}),
+        },
+    }
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from sweeps.journal.state import Start
 from sweeps.records import ConfirmationRecord, RecordStore, SweepInfo
 from sweeps.records.arrays import MOST_ARRAYS, unpack_arrays
 from sweeps.records.code import ExperimentCode
-from sweeps.records.conclusions import Conclusion, Conclusions, without_place
+from sweeps.records.conclusions import Conclusion, Conclusions, without_place, without_votes
 from sweeps.records.notes import in_lines
 from sweeps.records.schema import Report, check_sampled, listed
 from sweeps.records.sweep import Generation
@@ -49,7 +49,7 @@ _RENAMED: Final = {
     "blocks": "folds", "recommended": "champion", "winner": "finalist", "winners": "champions",
     "winner_ahead_by": "champion_ahead_by",
 }  # fmt: skip
-_ROLES: Final = {"winner": "champion", "winners": "champions"}
+_ROLES: Final = {"winner": "champion"}
 _NOT_SHOWN: Final = ("parts", "why_no_parts", "gain_over_searches")
 _OF_DIGITS: Final = {
     "best_val_accuracy": "inner_accuracy", "block_accuracy": "best_val_accuracy",
@@ -149,7 +149,7 @@ class _Sweep:
             ("notes.json", lambda path: [events.Noted(*one) for one in _json(path).items()]),
             ("confirmation-before.json", self._confirmation),
             ("finalized.json", self._confirmation), ("confirmation.json", self._confirmation),
-            ("tested-*.json", self._evaluation), ("voted-*.json", self._evaluation),
+            ("tested-*.json", self._evaluation),
             ("archived", lambda path: [events.Archived(hidden=True)]),
             ("finalists-*", self._copy), ("sweep.log*", self._copy),
         ):  # fmt: skip
@@ -246,12 +246,12 @@ class _Sweep:
     def _confirmation(self, path: Path) -> None:
         found = _json(path)
         told = [*found.pop("tellings", ()), *found.get("conclusions", ())]
-        found = _today({**found, "conclusions": told})
+        found = without_votes(_today({**found, "conclusions": told}))
         Conclusions(self.store).keep(convert(found, ConfirmationRecord))
 
     def _evaluation(self, path: Path) -> None:
-        found, (kind, _, name) = convert(_today(_json(path)), Conclusion), path.stem.partition("-")
-        Conclusions(self.store).keep_tested(name, *([found] if kind == "tested" else [None, found]))
+        found, name = convert(_today(_json(path)), Conclusion), path.stem.partition("-")[2]
+        Conclusions(self.store).keep_tested(name, found)
 
     def _copy(self, path: Path) -> None:
         copy = shutil.copytree if path.is_dir() else shutil.copyfile
@@ -295,6 +295,6 @@ def _today(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_today(one, name) for one in value]
     if not isinstance(value, dict):
-        return _ROLES.get(value, value) if name in ("role", "ensemble", "voters") else value
+        return _ROLES.get(value, value) if name == "role" else value
     kind = {"kind": "stored in words"} if {"anchor", "lead"} <= value.keys() else {}
     return kind | _renamed({n: _today(v, n) for n, v in value.items() if n not in _NOT_SHOWN})

@@ -44,11 +44,9 @@ SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 _SweepId = Annotated[str, Meta(pattern=rf"^{SWEEP_ID.pattern}\Z")]
 _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
-VoteJudgement = Literal["better", "worse", "equivalent", "cannot tell yet"]
-Judgement = Literal["leads", VoteJudgement]
+Judgement = Literal["leads", "better", "worse", "equivalent", "cannot tell yet"]
 MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
-VoteKind = Literal["soft", "hard", "mean"]
 Method = Literal["samples and seeds", "folds", "rolling origin"]
 Verification = Literal["verified", "unverified", "unchecked"]
 
@@ -306,56 +304,63 @@ class CalibrationConclusion(_Part, frozen=True, tag_field="kind", tag="calibrati
         _need(self.champion in self.finalists, "has a champion that is none of its finalists")
 
 
-class SingleBest(_Part, frozen=True):
-    """The finalist with the best mean over folds, with which votes are compared."""
-
-    finalist: Line
-    accuracy: Interval
-    parameters: float
-    train_seconds: float
-    chance_best: float
-
-
-class VoteOnFolds(_Part, frozen=True):
-    """The result of an ensemble's vote on fresh folds.
+class EnsembleMember(_Part, frozen=True):
+    """A trial of the search, as a member of an ensemble.
 
     Attributes:
-        ensemble: Its name, such as `top 3`; `members` are the labels of its finalists.
-        announced: Whether the verdict is about this vote, which is fixed before it is scored.
-        ahead_by: By how much it beats the single best; all these intervals hold at once.
-        parameters: Number of weights of all members.
-        train_seconds: Seconds that training all members on a fold took.
-        chance_best: Probability that it is the best of all votes and the single best.
+        weight: Its weight; those of all members sum to 1, that of a trial that is none is 0.
+        searched: Its score in the search, by the metric that ranks trials.
+        parameters: Number of its weights; 0 if that is not known.
+        train_seconds: Seconds that its training took; 0 if that is not known.
     """
 
-    ensemble: Line
-    members: Sequence[Line]
-    announced: bool
-    vote: VoteKind
-    accuracy: Interval
-    ahead_by: Interval
-    verdict: VoteJudgement
+    trial: Count
+    weight: float
+    searched: float
     parameters: float
     train_seconds: float
-    chance_best: float
 
 
-class VotesConclusion(_Part, frozen=True, tag_field="kind", tag="votes"):
-    """Whether votes of ensembles beat the single best; `champions` are those of the `sweeps`.
+class EnsembleConclusion(_Part, frozen=True, tag_field="kind", tag="ensemble"):
+    """Whether an ensemble of the search's trials is better than its best trial.
 
-    `votes` has the soft vote of each ensemble, followed by its hard vote; or its mean predictions.
+    Figures are cross-fitted: selected on a part of the validation samples, scored on the other.
+
+    Attributes:
+        members: The members, the heaviest first.
+        best: The best trial.
+        accuracy: The score of such an ensemble, by the `metric`.
+        best_accuracy: The score of the best trial.
+        ahead_by: By how much the ensemble is better; for other samples, in pairs.
+        margin: The difference that does not matter.
+        selected_by: The metric by which members and best trial are selected.
+        candidates: Number of trials that they were selected from.
+        samples: Number of validation samples.
     """
 
-    sweeps: Sequence[Line]
-    champions: Sequence[Line]
-    single: SingleBest
-    votes: Sequence[VoteOnFolds]
-    folds: Count
-    metric: Line = "best_val_accuracy"
+    members: Annotated[Sequence[EnsembleMember], Meta(min_length=1)]
+    best: EnsembleMember
+    accuracy: Interval
+    best_accuracy: Interval
+    ahead_by: Interval
+    margin: float
+    metric: Line
+    selected_by: Line
+    candidates: Count
+    samples: Count
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _need(any(vote.announced for vote in self.votes), "is about no vote")
+    @property
+    def pays(self) -> bool:
+        """Whether it is better, and by more than the margin."""
+        return self.ahead_by.low > 0 and self.ahead_by.value > self.margin
+
+    @property
+    def times(self) -> float:
+        """Its size, and so about the time of an answer, as a multiple of the best trial's."""
+        sizes = [member.parameters for member in self.members]
+        if not (all(sizes) and self.best.parameters):
+            return float(len(sizes))
+        return sum(sizes) / self.best.parameters
 
 
 class AtEvaluation(_Part, frozen=True):
@@ -414,56 +419,6 @@ class TestConclusion(_Part, frozen=True, tag_field="kind", tag="test"):
     is_by_sample: bool = True
 
 
-class TestedChampion(_Part, frozen=True):
-    """The champion of a sweep on the test set: mean over its trainings."""
-
-    sweep: Line
-    finalist: Line
-    trainings: Count
-    accuracy: Interval
-
-
-class VoteOnTest(_Part, frozen=True):
-    """The result of a vote on the test set.
-
-    Attributes:
-        voters: Name of the sweep whose trainings vote; or `champions` (one a sweep), `all`.
-        members: Number of trainings that vote.
-        ahead_by: By how much it beats the champion of the sweep `of`; all intervals hold at once.
-    """
-
-    voters: Line
-    vote: VoteKind
-    members: Count
-    accuracy: Interval
-    ahead_by: Interval
-    of: Line
-    verdict: VoteJudgement
-
-
-class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"):
-    """The conclusion about votes in a test-set evaluation.
-
-    Attributes:
-        was_asked: Whether votes were among the questions of the evaluation.
-        champions: One a sweep; `best` is the sweep of the best.
-        votes: As in `VotesConclusion`; the widest ensemble last.
-    """
-
-    evaluation: AtEvaluation
-    was_asked: bool
-    champions: Sequence[TestedChampion]
-    best: Line
-    votes: Sequence[VoteOnTest]
-    metric: Line = "best_val_accuracy"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        sweeps = {champion.sweep for champion in self.champions}
-        _need(any(vote.vote != "hard" for vote in self.votes), "is about no soft vote")
-        _need(all(vote.of in sweeps for vote in self.votes), "compares with no champion")
-
-
 class VerificationConclusion(_Part, frozen=True, tag_field="kind", tag="verification"):
     """Whether the champion's model, rebuilt from its record, answers as it was recorded.
 
@@ -498,7 +453,7 @@ class WordedConclusion(_Part, frozen=True, tag_field="kind", tag="stored in word
 
 Conclusion = (
     WordedConclusion | VerdictConclusion | SelectionBiasConclusion | CalibrationConclusion
-    | VotesConclusion | TestConclusion | TestVotesConclusion | VerificationConclusion
+    | EnsembleConclusion | TestConclusion | VerificationConclusion
 )  # fmt: skip
 
 Kind = TypeVar("Kind")
@@ -550,6 +505,15 @@ class ConfirmationRecord(_Part, frozen=True):
         return newest(self.conclusions, VerdictConclusion)
 
 
+def without_votes(document: Any) -> Any:
+    """Return the conclusion of a confirmation without what earlier versions kept about votes."""
+    kept = document.get("conclusions") if isinstance(document, dict) else None
+    if not isinstance(kept, list):
+        return document
+    told = [one for one in kept if not (isinstance(one, dict) and one.get("kind") == "votes")]
+    return {**document, "conclusions": told}
+
+
 def confirmed_by(directory: str | Path | None) -> str | None:
     """Return the id of the sweep that a confirmation in this folder confirms; None for a search."""
     found = _CONFIRMATION.search(Path(directory or "").as_posix())
@@ -598,7 +562,7 @@ class Conclusions:
         try:
             if document is None:
                 raise FormatError(f"its text {event.text} is lost")
-            return msgspec.convert(document, kind)
+            return msgspec.convert(without_votes(document), kind)
         except ValueError as error:
             what = f"{self._store.journal.path}: event {event.number} is damaged"
             raise RecordError(f"{what} ({error}); {_REMEDIES[type(event)]}") from None
@@ -618,31 +582,32 @@ class Conclusions:
             text = self._store.keep_text(json_text(event.conclusion).encode())
             self._store.append(msgspec.structs.replace(event, conclusion={}, text=text))
 
-    def keep_tested(
-        self, evaluation: str, tested: Conclusion | None, votes: Conclusion | None = None
-    ) -> None:
-        """Keep the results of the evaluation of that name, and those of votes, for earlier ones.
+    def keep_tested(self, evaluation: str, conclusion: Conclusion) -> None:
+        """Keep the result of the evaluation of that name, in place of an earlier one.
 
         Raises:
             StoreError: It cannot be written.
         """
-        for is_vote, conclusion in ((False, tested), (True, votes)):
-            facts = facts_of(conclusion) if conclusion else None
-            known = self._store.state().tested.get((evaluation, is_vote))
-            was = known and self._store.document(known.conclusion, known.text)
-            if facts and json_text(was) != json_text(facts):
-                self._append(Tested(evaluation=evaluation, is_vote=is_vote, conclusion=facts))
+        facts = facts_of(conclusion)
+        known = self._store.state().tested.get((evaluation, False))
+        was = known and self._store.document(known.conclusion, known.text)
+        if json_text(was) != json_text(facts):
+            self._append(Tested(evaluation=evaluation, is_vote=False, conclusion=facts))
 
     def all(self, report: Report = warn) -> list[Conclusion]:
         """Return all conclusions, those of the confirmation first; each damaged one is reported."""
         confirmed = heard(self.confirmed, report)
         return [*(confirmed.conclusions if confirmed else ()), *self.tested(report).values()]
 
-    def tested(self, report: Report = warn) -> dict[tuple[str, bool], Conclusion]:
-        """Return the results on the test set, by the evaluation's name and whether of votes."""
+    def tested(self, report: Report = warn) -> dict[str, Conclusion]:
+        """Return the results on the test set, by the evaluation's name."""
+        # Those about votes are of earlier versions.
         events = sorted(self._store.state().tested.items())
-        found = {key: heard(partial(self._read, one, Conclusion), report) for key, one in events}
-        return {key: one for key, one in found.items() if one is not None}
+        known = {name: one for (name, is_vote), one in events if not is_vote}
+        found = {
+            name: heard(partial(self._read, one, Conclusion), report) for name, one in known.items()
+        }
+        return {name: one for name, one in found.items() if one is not None}
 
 
 def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Record] | None:

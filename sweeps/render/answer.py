@@ -17,12 +17,11 @@ from sweeps.records.conclusions import (
     AtEvaluation,
     Conclusion,
     ConfirmedStanding,
+    EnsembleConclusion,
     SelectionBiasConclusion,
     TestConclusion,
-    TestVotesConclusion,
     VerdictConclusion,
     VerificationConclusion,
-    VotesConclusion,
     newest,
 )
 from sweeps.render.verdict import with_hints
@@ -63,7 +62,7 @@ def answer(
 
     They come in the order in which one asks: what to take and by how much it beats the baseline,
     its parameters, the figure to quote, the figure of the search, whether it is the best of all
-    finalists, whether voting pays, where the champion is, what all that comes from.
+    finalists, whether an ensemble pays, where the champion is, what all that comes from.
 
     Args:
         conclusions: The conclusions about a sweep.
@@ -75,7 +74,6 @@ def answer(
         return []
     said = _VerdictInWords(verdict)
     bias = newest(conclusions, SelectionBiasConclusion)
-    votes = newest(conclusions, VotesConclusion)
     lines = said.choice()
     lines += said.parameters(params or {})
     lines.append(said.figure(on_test_set(verdict, conclusions)))
@@ -83,8 +81,7 @@ def answer(
         lines += rare_failures(verdict)
     lines += said.search(bias)
     lines.append(said.order())
-    lines += _voting(votes)
-    lines += _voting_on_test_set(newest(conclusions, TestVotesConclusion))
+    lines += _ensemble(newest(conclusions, EnsembleConclusion), verdict.sweep)
     verification = newest(conclusions, VerificationConclusion)
     lines.append(said.champion(verification, is_served=is_served))
     return [*lines, said.source()]
@@ -374,35 +371,18 @@ class _VerdictInWords:
         return f"{said}, {of}."
 
 
-def _voting(votes: VotesConclusion | None) -> list[str]:
-    if votes is None:
+def _ensemble(found: EnsembleConclusion | None, sweep: str) -> list[str]:
+    """Return that an ensemble is better, by more than the margin; nothing otherwise."""
+    if found is None or not found.pays:
         return []
-    vote = next(one for one in votes.votes if one.announced)
-    name, _, number = vote.ensemble.partition(" ")
-    who = f"{name} {_counted(int(number))}" if number.isdecimal() else vote.ensemble
-    who = "both" if who == "all two" else who
-    ahead, single = vote.ahead_by, votes.single
-    over = f"{_ends(ahead)} over {single.finalist}"
-    if ahead.unit != "share":  # there the sign of a difference misleads: less may be better
-        over = f"{lead_in_words(ahead)} than {single.finalist}, {_ends(ahead)}"
-    by = f"{_figure(vote.accuracy)} ({over})"
-    size = vote.parameters / single.parameters if single.parameters else 0.0
-    times = f" at {size:.1f} times the size" if size else ""
-    if vote.verdict == "better":
-        return [f"{who[:1].upper()}{who[1:]} voting: {by},{times}."]
-    is_open = vote.verdict == "cannot tell yet" and ahead.high > 0
-    says = "may pay" if is_open else "does not pay"
-    return [f"Voting {says}: {who} {by}{times}."]
-
-
-def _voting_on_test_set(voted: TestVotesConclusion | None) -> list[str]:
-    votes = voted.votes if voted else ()
-    better = [one for one in votes if one.vote != "hard" and one.verdict == "better"]
-    if not better:
-        return []
-    vote = better[-1]
-    by = f"{_figure(vote.accuracy)}, {lead_in_words(vote.ahead_by)} ({_ends(vote.ahead_by)})"
-    return [f"On the test set {vote.members} trainings as one are better than one: {by}."]
+    ahead = found.ahead_by
+    by = f"{_ahead(ahead, f'trial {found.best.trial}')} ({_ends(ahead)})"
+    who = _counted(len(found.members))
+    return [
+        f"{who[:1].upper()}{who[1:]} trials as an ensemble: {by} in validation, at "
+        f"{found.times:.1f} times size and time: "
+        f"`sweeps export {shlex.quote(sweep)} DIR --ensemble`."
+    ]
 
 
 def next_in_words(

@@ -129,7 +129,7 @@ def judged(said: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], dict[str,
 
 
 class TestedFoldingExperiment(FoldingExperiment):
-    """The same with a test set, with models that vote, and with refits."""
+    """The same with a test set, with predictions for ensembles, and with refits."""
 
     __test__ = False  # no test of pytest
     name = "tested"
@@ -164,8 +164,11 @@ class TestedFoldingExperiment(FoldingExperiment):
     def kept(self, said: np.ndarray) -> dict[str, np.ndarray]:
         return {PREDICTIONS: said}
 
-    def truth(self, data: PreparedData) -> np.ndarray:
-        return data.payload[1]
+    def validation_predictions(self, result: TrialResult, data: PreparedData) -> np.ndarray | None:
+        return result.arrays.get(PREDICTIONS)
+
+    def validation_truth(self, data: PreparedData) -> np.ndarray:
+        return data.payload[3]
 
     def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
         return Evaluated(*judged(predictions, truth))

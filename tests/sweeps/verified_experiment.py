@@ -1,4 +1,4 @@
-"""The voting experiment with models that can be verified, saved and exported.
+"""The experiment of ensembles with models that can be verified, saved and exported.
 
 Environment variables let it fail: `RECORDED_OFF` is added to the answers that a training records,
 `WITHOUT_LIBRARY` lets no model be built, `WITHOUT_DATA` no data be prepared. In a process that does
@@ -17,7 +17,7 @@ import numpy as np
 from sweeps.capabilities import PREDICTIONS
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
-from tests.sweeps.voting_experiment import LABELS, VotingExperiment, drawn
+from tests.sweeps.voting_experiment import CLASSES, LABELS, VotingExperiment, drawn
 from tests.sweeps.voting_experiment import SPACE as VOTING
 
 SPACE = VOTING.replace("voting_experiment", "verified_experiment")
@@ -47,9 +47,7 @@ class VerifiedExperiment(VotingExperiment):
             Path(file).write_text(str(os.getpid()))
             time.sleep(600)
         print("an experiment may print")
-        if data.payload is None:
-            return {}
-        _, samples = data.payload
+        samples = np.arange(len(LABELS)) if data.payload is None else data.payload[1]
         powers = np.exp(drawn(*model, LABELS)[samples])
         return {PREDICTIONS: powers / powers.sum(axis=1, keepdims=True)}
 
@@ -58,7 +56,17 @@ class VerifiedExperiment(VotingExperiment):
 
     def export(self, config, weights, info, folder):
         self.save_model(self.load_model(config, weights, info), folder)
-        return "print(open('model.txt').read())"
+        return f"""\
+import numpy as np
+class Model:
+    skill, seed = eval(open("model.txt").read())
+    def predict(self, labels):
+        logits = np.random.default_rng(self.seed).normal(0, 1, (len(labels), {CLASSES}))
+        logits[np.arange(len(labels)), labels] += self.skill
+        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+model = Model()
+print(open('model.txt').read())
+"""
 
 
 experiment: Experiment = VerifiedExperiment()

@@ -1,7 +1,7 @@
-"""An experiment without TensorFlow that has folds and a test set, and whose trainings can vote.
+"""An experiment without TensorFlow that has folds, a test set, and trials for an ensemble.
 
 What a training answers is drawn: `skill` says how far the true class stands above the others, the
-seed how each image is mistaken. Mistakes of two nets are unrelated, so that a vote pays.
+seed how each image is mistaken. Mistakes of two nets are unrelated, so that an ensemble pays.
 """
 
 from __future__ import annotations
@@ -81,17 +81,18 @@ class VotingExperiment:
         time.sleep(0.002)  # records have milliseconds: no training takes none
         if data.payload is None:  # a trial of a search
             time.sleep(float(spec.config.get("seconds") or 0.0))
-            found, arrays, epochs = _scored(logits, LABELS).metrics, {}, 1.0
+            scored, epochs = _scored(logits, LABELS), 1.0
+            arrays = {PREDICTIONS: scored.arrays[PREDICTIONS]}
         else:
             number, samples = data.payload
             scored = _scored(logits[samples], LABELS[samples])
-            found, arrays, epochs = scored.metrics, scored.arrays, 1.0 + number**2
+            arrays, epochs = dict(scored.arrays), 1.0 + number**2
         more = {"parameters": 100.0, "best_epoch": epochs, "epochs": epochs, "train_seconds": 0.5}
         return TrialResult(
             outcome="complete",
             stop_reason="max_epochs",
-            metrics={**found, **more},
-            history={"val_accuracy": [found["best_val_accuracy"]]},
+            metrics={**scored.metrics, **more},
+            history={"val_accuracy": [scored.metrics["best_val_accuracy"]]},
             arrays=arrays,
             weights=weights,
             summary="nothing was trained",
@@ -121,7 +122,10 @@ class VotingExperiment:
     ) -> Any:
         return float(weights["skill"][0]), int(weights["seed"][0])
 
-    def truth(self, data: PreparedData) -> np.ndarray:
+    def validation_predictions(self, result: TrialResult, data: PreparedData) -> np.ndarray | None:
+        return result.arrays.get(PREDICTIONS)
+
+    def validation_truth(self, data: PreparedData) -> np.ndarray:
         return LABELS
 
     def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from digitexp.config import DEFAULTS
-from digitexp.experiments.exporting import save, write_for_elsewhere
+from digitexp.experiments.exporting import combined, save, write_for_elsewhere
 from digitexp.experiments.keras_experiment.data import (
     Parts,
     Tasks,
@@ -455,11 +455,25 @@ class KerasExperiment:
         metrics = {k: v for k, v in result.metrics.items() if k in OF_TRAINING}
         return replace(result, metrics=metrics, arrays=predicted)
 
-    def truth(self, data: PreparedData) -> np.ndarray | None:
-        """Return the target of each example that folds number; None of several outputs."""
+    def validation_predictions(self, result: TrialResult, data: PreparedData) -> np.ndarray | None:
+        """Return (n, ...) the probabilities or values that a trial kept; None of several outputs.
+
+        Of many validation examples it kept the first ones.
+        """
+        from digitexp.experiments.keras_experiment.judging import to_average
+
+        kept, true = result.arrays.get("predicted"), self.validation_truth(data)
+        if kept is None or true is None or isinstance(self._task, Mapping):
+            return None
+        if self._task == "regression":
+            kept = kept.reshape(true.shape)
+        return to_average(kept, self._task, data.payload.classes)[0]
+
+    def validation_truth(self, data: PreparedData) -> np.ndarray | None:
+        """Return the target of each validation example; None of several outputs, or of datasets."""
         if data.payload is None or isinstance(self._task, Mapping):
             return None
-        (y,) = arrays_of(data.payload.train[1]).values()
+        (y,) = arrays_of(data.payload.validation[1]).values()
         return np.asarray(y)
 
     def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
@@ -601,6 +615,43 @@ inputs = {example_code(facts)}  # yours, prepared as the training data were
 print(model.predict(inputs, verbose=0))
 """
         return write_for_elsewhere(model, folder, use, random_inputs(facts))
+
+    def export_ensemble(
+        self,
+        models: Sequence[Any],
+        weights: Sequence[float],
+        info: Mapping[str, Any],
+        data: PreparedData,
+        folder: Path,
+    ) -> tuple[str, np.ndarray]:
+        """Write one `model.keras`, inputs -> mean prediction; see `SupportsEnsembleExport`."""
+        import keras
+
+        from digitexp.experiments.keras_experiment.judging import to_average
+        from digitexp.experiments.keras_experiment.models import predicted_by
+
+        parts, facts, true = data.payload, data.info["inputs"], self.validation_truth(data)
+        assert true is not None, "without true values nothing was selected"
+        task: Any = self._task
+        turned = [to_average(predicted_by(one, parts), task, parts.classes) for one in models]
+
+        def of(one: Mapping[str, Any], name: str | None = None) -> Any:
+            return keras.Input(one["shape"], dtype=one["dtype"], name=name)
+
+        if _is_single(facts):
+            inputs = of(facts)
+        elif isinstance(facts, Mapping):
+            inputs = {name: of(one, name) for name, one in facts.items()}
+        else:
+            inputs = [of(one) for one in facts]
+        whole = combined(models, weights, [activation for _, activation in turned], inputs)
+        use = f"""\
+inputs = {example_code(facts)}  # yours, prepared as the training data were
+print(model.predict(inputs, verbose=0))
+"""
+        code = write_for_elsewhere(whole, folder, use, random_inputs(facts))
+        predicted = predicted_by(whole, parts)
+        return code, predicted.reshape(true.shape) if task == "regression" else predicted
 
     def _params(self, config: Mapping[str, Value]) -> dict[str, Value]:
         return {key: info.default for key, info in self.parameters.items()} | dict(config)

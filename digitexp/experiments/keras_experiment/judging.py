@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def values_by_sample(
             found[f"{prefix}accuracy{BY_SAMPLE}"] = right
             continue
         if tasks[name] == "classification":
-            shares = voting_predictions(given, "classification", of[name])
+            shares, _ = to_average(given, "classification", of[name])
             wanted, answers = labels_of(true), _scores(shares)
         else:
             wanted, answers = true.astype(float), given.astype(float).reshape(true.shape)
@@ -148,21 +148,24 @@ def values_by_sample(
     return found
 
 
-def voting_predictions(predictions: Any, task: Task, classes: int | None) -> np.ndarray:
+def to_average(
+    predictions: Any, task: Task, classes: int | None
+) -> tuple[np.ndarray, Literal["sigmoid", "softmax"] | None]:
     """Return the predictions (n, ...) of the only output so that their mean is a prediction.
 
     These are values of a regression, and probabilities of classes or labels: scores that are no
-    probabilities are taken for logits.
+    probabilities are taken for logits. The activation that makes probabilities of them is returned
+    as well.
     """
     found = _only(predictions)
-    if task == "classification" and classes is None:
-        return (found if _are_shares(found) else 1 / (1 + np.exp(-found))).astype(np.float32)
-    if task == "classification" and found.ndim == 2 and found.shape[1] > 1:
+    if task == "classification" and classes is None and not _are_shares(found):
+        return (1 / (1 + np.exp(-found))).astype(np.float32), "sigmoid"
+    if task == "classification" and classes and found.ndim == 2 and found.shape[1] > 1:
         is_share = found.min() >= 0 and np.allclose(found.sum(axis=1), 1, atol=1e-3)
         if not is_share:
             powers = np.exp(found.astype(float) - found.max(axis=1, keepdims=True))
-            found = powers / powers.sum(axis=1, keepdims=True)
-    return found.astype(np.float32)
+            return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), "softmax"
+    return found.astype(np.float32), None
 
 
 def _by_output(predictions: Any, task: Tasks, gives: Sequence[str]) -> Mapping[str, np.ndarray]:

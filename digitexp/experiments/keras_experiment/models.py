@@ -29,8 +29,8 @@ from digitexp.experiments.keras_experiment.judging import (
     judge,
     labels_of,
     needed_metrics,
+    to_average,
     values_by_sample,
-    voting_predictions,
 )
 from digitexp.metrics import of_training, recalls
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
@@ -458,6 +458,13 @@ def _outputs(model: Any, x: Any) -> Any:
         return mapped(np.asarray, model.predict(x, batch_size=engine.CHUNK, verbose=0))
 
 
+def predicted_by(model: Any, parts: Parts) -> np.ndarray:
+    """Return what a model of one output, compiled or not, predicts of the part that scores."""
+    x, _ = next(iter(parts.scoring_batches()))
+    (found,) = keras.tree.flatten(model.predict(x, batch_size=4096, verbose=0))
+    return np.asarray(found)
+
+
 def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the trial
     build: Callable[[], Any],
     parts: Parts,
@@ -623,7 +630,7 @@ def _scores_apart(
 
     Returns:
         The loss and further metrics; and arrays: metrics sample by sample, and the predictions of a
-        single output, which vote by their mean.
+        single output, whose mean over models is a prediction.
     """
     scores: dict[str, np.ndarray] = {}
     metrics: dict[str, float] = {}
@@ -639,13 +646,13 @@ def _scores_apart(
     known = {**judged, **{name: metrics[name] for name in more}}
     scores |= values_by_sample(known, predicted, y, task, classes, _outputs_of(model))
     if not isinstance(task, Mapping):
-        votes = voting_predictions(predicted, task, classes)
-        scores |= {PREDICTIONS: votes} if votes.size <= _MOST_KEPT else {}
+        kept, _ = to_average(predicted, task, classes)
+        scores |= {PREDICTIONS: kept} if kept.size <= _MOST_KEPT else {}
     return metrics, scores
 
 
 _MOST_KEPT: Final = 1_000_000
-"""Numbers of predictions of a fold that are kept for votes, at most: 4 MB a training."""
+"""Numbers of predictions of a fold that are kept, at most: 4 MB a training."""
 
 
 def without_samples(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

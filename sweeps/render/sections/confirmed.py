@@ -1,4 +1,4 @@
-"""Conclusions in words and tables: verdict, selection bias, calibration, votes, the test set."""
+"""Conclusions in words and tables: verdict, selection bias, calibration, ensemble, test set."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
     ConfirmedStanding,
+    EnsembleConclusion,
     LeftAfter,
     SelectionBiasConclusion,
     TestConclusion,
-    TestVotesConclusion,
     VerdictConclusion,
     VerificationConclusion,
-    VoteJudgement,
-    VoteKind,
-    VoteOnFolds,
-    VotesConclusion,
 )
 from sweeps.render.answer import rare_failures, verification_in_words
 from sweeps.render.methods import margin_of, results, selection_bias, who_went_on
@@ -44,10 +40,11 @@ from sweeps.render.section import (
 from sweeps.wording import (
     counted,
     decimals,
+    figure,
+    format_metric,
     format_seconds,
     fresh_name,
     lead_with_ends,
-    percent,
     plus_minus,
     scaled,
     span,
@@ -400,77 +397,41 @@ def _(conclusion: CalibrationConclusion) -> WordedConclusion:
     return WordedConclusion("calibration", title, f"{winner}: {said}.", columns, rows, lines)
 
 
-VERBS: Final[dict[VoteJudgement, str]] = {
-    "better": "is better than",
-    "worse": "is worse than",
-    "equivalent": "is equivalent to",
-    "cannot tell yet": "cannot be told apart yet from",
-}
-
-
 @put_in_words.register
-def _(votes: VotesConclusion) -> WordedConclusion:
-    announced = next(vote for vote in votes.votes if vote.announced)
-    single = votes.single
-    rows = [["single best", plus_minus(single.accuracy), "", "", "", "1.0x", "1.0x"]]
-    rows += [
+def _(found: EnsembleConclusion) -> WordedConclusion:
+    best, ahead = found.best, found.ahead_by
+    named = "" if ahead.unit == "share" else f"{fresh_name(found.metric)} "
+    rows = [
         [
-            f"{vote.ensemble}, {vote.vote}",
-            plus_minus(vote.accuracy),
-            _signed(vote.ahead_by),
-            span(vote.ahead_by),
-            vote.verdict,
-            _times(vote.parameters, single.parameters),
-            _times(vote.train_seconds, single.train_seconds),
+            f"trial {one.trial}",
+            f"{100 * one.weight:.0f} %" if one.weight else "",
+            format_metric(one.searched),
+            _times(one.parameters, best.parameters),
+            format_seconds(one.train_seconds) if one.train_seconds else "",
         ]
-        for vote in votes.votes
+        for one in (*found.members, *([] if best.weight else [best]))
     ]
-    is_mean, like = announced.vote == "mean", single.accuracy
-    against = percent(like.value, 2) if like.unit == "share" else _scored(like.value, like)
+    says = "pays" if found.pays else "may pay" if ahead.high > found.margin else "does not pay"
+    alone = figure(found.best_accuracy.value, ahead.unit, decimals(found.best_accuracy))
     lead = (
-        f"{_vote(announced.vote)} of {_who(announced)} {VERBS[announced.verdict]} "
-        f"{single.finalist}, the single best of {' and '.join(votes.sweeps)}: "
-        f"{_scored(announced.accuracy.value, like)} against {against}, "
-        f"{lead_with_ends(announced.ahead_by)}."
+        f"An ensemble {says}: {counted(len(found.members), 'trial')} of the search, "
+        f"{named}{figure(found.accuracy.value, ahead.unit, decimals(found.accuracy))} against "
+        f"{alone} of the best trial ({best.trial}), {lead_with_ends(ahead)}, at {found.times:.1f} "
+        "times the size and about that time for an answer."
     )
-    lines = []
-    if single.finalist not in votes.champions:
-        lines.append(f"Confirming says to take {', '.join(votes.champions)}, not the single best.")
-    lines += [
-        f"Size is the weights that a prediction needs, time that of training, as multiples of what "
-        f"{single.finalist} has: {single.parameters:.0f} weights, "
-        f"{format_seconds(single.train_seconds)} a fold.",
-        f"From {votes.folds} folds, for new samples and new seeds at this size of training set; "
-        f"all differences at once. {_MEAN_IS if is_mean else _SOFT_IS}"
-        f"{'' if is_mean else ', ties to the larger mean probability'}.",
-        "No fold evaluates on the search's validation set, which chose the finalists. But who of "
-        "them is the single best, a champion or among the top was seen on these same folds, so "
-        "that their figures are a little too good; that of all finalists owes nothing to it. The "
-        "test set asks without such a choice (sweeps confirm --test).",
-        "On a fold all are trained under one seed and on the same samples: networks of one shape "
-        "start from the same weights, and differ less than an ensemble's members could.",
+    margin = scaled(found.margin, ahead.unit) + (" points" if ahead.unit == "share" else "")
+    lines = [
+        f"Selected from the best {found.candidates} trials by {found.selected_by}: the trial joins "
+        "that improves the mean of all predictions the most, in six bags of half the trials "
+        "(Caruana et al. 2004).",
+        f"Cross-fitted on {counted(found.samples, 'validation sample')}: selected on one half, "
+        "scored on the other, as the best trial is. The interval is for other samples, in pairs. "
+        f"It pays if it is better, and by more than the margin ({margin}). Trainings that stopped "
+        "by these samples look a little too good, ensemble and best trial alike.",
     ]
-    fresh = "fresh, %" if like.unit == "share" else "fresh"
-    columns = ["vote", fresh, "ahead", "95 %", "so", "size", "time"]
-    kept = "predictions" if is_mean else "logits"
-    note = f"Made from the {kept} that confirming kept; nothing was trained, no test set read."
-    return WordedConclusion("ensembles", "Votes on fresh folds", lead, columns, rows, lines, note)
-
-
-_SOFT_IS: Final = "Soft: the mean of probabilities, the vote to go by; hard: the majority"
-_MEAN_IS: Final = (
-    "The mean is that of what models predict: of the probabilities of classes, or of values"
-)
-
-
-def _vote(kind: VoteKind) -> str:
-    return "The mean prediction" if kind == "mean" else f"The {kind} vote"
-
-
-def _who(vote: VoteOnFolds) -> str:
-    if vote.ensemble == "champions":
-        return f"the champions ({', '.join(vote.members)})"
-    return f"the {vote.ensemble}" if vote.ensemble.startswith("top") else vote.ensemble
+    columns = ["member", "weight", "in the search", "size", "trained in"]
+    note = "Nothing was trained, and no test set read."
+    return WordedConclusion("ensemble", "An ensemble of trials", lead, columns, rows, lines, note)
 
 
 def _times(whole: float, one: float) -> str:
@@ -536,60 +497,3 @@ def _ordinal(evaluation: AtEvaluation) -> str:
 
 def _name(evaluation: AtEvaluation) -> str:
     return f"{evaluation.digest[:8]}-{evaluation.number}"
-
-
-@put_in_words.register
-def _(voted: TestVotesConclusion) -> WordedConclusion:
-    evaluation, winners = voted.evaluation, voted.champions
-    rows = [[one.sweep, "1", plus_minus(one.accuracy), "", "", ""] for one in winners]
-    for vote in voted.votes:
-        ahead = [_signed(vote.ahead_by), span(vote.ahead_by)]
-        named = f"{vote.voters}, {vote.vote}"
-        mean = plus_minus(vote.accuracy)
-        rows.append([named, str(vote.members), mean, *ahead, vote.verdict])
-    widest = next(vote for vote in reversed(voted.votes) if vote.vote != "hard")
-    rival = next(one.finalist for one in winners if one.sweep == widest.of)
-    like = widest.accuracy
-    is_share = like.unit == "share"
-    value = percent(like.value, 2)
-    if not is_share:
-        value = f"{fresh_name(voted.metric)} {_scored(like.value, like)}"
-    called = _vote(widest.vote).replace("The", "the", 1)
-    lead = (
-        f"On the test set {called} of {widest.members} trainings {VERBS[widest.verdict]} "
-        f"one of {widest.of} ({rival}): {value}, {lead_with_ends(widest.ahead_by)}."
-    )
-    note = (
-        f"Frozen on {evaluation.day} among the questions of evaluation {evaluation.number}."
-        if voted.was_asked
-        else f"Asked after the evaluation: it was frozen on {evaluation.day} without votes. They "
-        "come from the logits it stored; nothing was scored again."
-    )
-    columns = ["vote", "of", "test, %" if is_share else "test", "ahead", "95 %", "so"]
-    title, anchor = f"Votes on the test set, {_ordinal(evaluation)}", f"voted-{_name(evaluation)}"
-    return WordedConclusion(anchor, title, lead, columns, rows, _test_vote_lines(voted), note)
-
-
-def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
-    singles = (
-        f"{one.sweep} is {one.finalist}, {counted(one.trainings, 'training')}"
-        for one in voted.champions
-    )
-    lines = [
-        f"A row of 1 is the mean of single trainings ({'; '.join(singles)}). The column 'of' says "
-        "how many models answer as one; a prediction needs each of them."
-    ]
-    if len(voted.champions) > 1:
-        lines.append(
-            "A vote of one sweep is compared with the mean of that sweep's single trainings, the "
-            f"others with {voted.best}, the single champion that did best on this test set. The "
-            "vote of the champions takes one training of each sweep, as often as there are "
-            "trainings: its interval is for new samples and new seeds, as those of single ones."
-        )
-    lines.append(
-        "Trainings on different folds saw different samples: together they saw more than one "
-        "alone, which is a part of what they gain. A vote of all of them exists once: its interval "
-        "is for new samples only, and does not say how others, trained alike, would vote. "
-        f"{_MEAN_IS if voted.votes[0].vote == 'mean' else _SOFT_IS}. All differences at once."
-    )
-    return lines

@@ -69,7 +69,7 @@ class Hurt:
         self.store.append(Noted("1", "a remarkable trial"))
         enqueue(self.store, {"x": 0.125, "layers": 0, "kind": "b"}, origin="enqueued")
         self.conclude(TELLING)
-        Conclusions(self.store).keep_tested("abababab-1", TELLING, TELLING)
+        Conclusions(self.store).keep_tested("abababab-1", TELLING)
 
     def conclude(self, conclusion):
         where = self.info.id, self.info.id, "0001-1"

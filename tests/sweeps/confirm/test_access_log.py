@@ -18,8 +18,7 @@ from sweeps.confirm.access_log import (
 )
 from sweeps.confirm.access_log import TestSetUse as MachineUse
 from sweeps.confirm.finalists import ACCURACY, Scored
-from sweeps.confirm.test_set import QUESTIONS, conclude_evaluations, earlier_questions, questions_of
-from sweeps.confirm.votes import conclude_votes
+from sweeps.confirm.test_set import conclude_evaluations, earlier_questions, questions_of
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import Conclusions, DamagedRecordWarning, RecordError, put_aside
@@ -101,7 +100,7 @@ def test_a_reading_that_asked_otherwise_is_the_same_one_if_its_scores_answer_all
 def test_the_digest_of_a_reading_made_by_an_earlier_version_is_what_it_was(asked, was):
     evaluation = Evaluation(1, DIGEST, 0, "", [entry()], asked)
     assert evaluation.list_digest == was
-    assert replace(evaluation, questions=QUESTIONS).list_digest != was
+    assert replace(evaluation, questions=NOW).list_digest != was
 
 
 def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(access_log, tmp_path):
@@ -217,60 +216,10 @@ def test_how_often_it_was_read_stands_with_every_evaluations(access_log):
     assert "Evaluation 1 of 3" in told.lines[-1]
 
 
-def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
-    """Return an evaluation, and scores whose logits are the same up to noise of each training.
-
-    An earlier version made it, which scored networks by their logits.
-    """
-    random = np.random.default_rng(1)
-    classes = np.arange(n) % 3
-    scores = {"labels": classes}
-    for k in range(len(sweeps)):
-        logits = random.normal(0, 1, (trainings, n, 3)) + 1.5 * np.eye(3)[classes]
-        scores |= {f"logits_{k}": logits, f"correct_{k}": logits.argmax(axis=2) == classes}
-    entries = [entry(sweep=sweep, weights=sweep) for sweep in sweeps]
-    evaluation = access_log.freeze(entries, QUESTIONS, "once more")
-    return replace(evaluation, metric="block_accuracy"), scores
-
-
-def test_a_sweep_with_one_training_does_not_vote(access_log):
-    evaluation, scores = voting(access_log, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
-    named = [replace(e, name=n) for e, n in zip(evaluation.entries, "ab", strict=True)]
-    evaluation = replace(evaluation, entries=named)
-    scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
-    told = put_in_words(conclude_votes(evaluation, scores, evaluation.at(1)))
-    rows = {row[0]: row for row in told.rows}
-    assert list(rows) == ["a", "b", "a, soft", "a, hard"]
-    right = soft_vote(*scores["logits_0"]) == scores["labels"]
-    assert rows["a, soft"][2].startswith(f"{100 * right.mean():.2f}±")
-    assert rows["a, soft"][5] == "better"
-
-
-def soft_vote(*logits):
-    """Return the class with the largest mean probability, of members (n, classes)."""
-    powers = [np.exp(one) for one in logits]
-    return sum(power / power.sum(axis=1, keepdims=True) for power in powers).argmax(axis=1)
-
-
-def test_the_vote_of_one_sweep_has_an_interval_of_samples_alone(access_log):
-    evaluation, scores = voting(access_log)
-    told = put_in_words(conclude_votes(evaluation, scores, evaluation.at(2)))
-    right = soft_vote(*scores["logits_0"]) == scores["labels"]
-    gain = right - scores["correct_0"].mean(axis=0)
-    low, high = map(float, told.rows[1][4].split(".."))
-    # The studentized range of 3 for many degrees of freedom, over root 2.
-    half = 3.32 / np.sqrt(2) * gain.std(ddof=1) / np.sqrt(len(gain))
-    assert (high - low) / 2 == pytest.approx(100 * half, abs=0.05)
-    assert told.title == "Votes on the test set, evaluation 1 of 2"
-    assert any("new samples only" in line for line in told.lines)
-
-
-def test_without_logits_or_with_one_training_there_is_nothing_to_vote(access_log):
-    evaluation, scores = voting(access_log, trainings=1)
-    assert conclude_votes(evaluation, scores, evaluation.at(1)) is None
-    evaluation, scores = voting(access_log)
-    del scores["logits_0"]
-    assert conclude_votes(evaluation, scores, evaluation.at(1)) is None
+def test_votes_among_the_scores_of_an_earlier_version_are_no_damage(access_log):
+    evaluation, scores = scored(access_log, [0.95, 0.9, 0.8], trainings=1)
+    access_log.keep(evaluation, scores | {"vote_0": np.ones(400)})
+    assert {*access_log.scores(evaluation)} == {*scores, "vote_0"}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The test set and the votes of an experiment that divides its own data into folds."""
+"""The test set and the ensemble of an experiment that divides its own data into folds."""
 
 from __future__ import annotations
 
@@ -125,45 +125,15 @@ def test_another_metric_is_another_question(tmp_path):
     assert not any("McNemar" in question for question in mae)
 
 
-def check_votes(home, confirmation, document):
-    """Compare the votes on folds and on the test set with means by hand."""
-    votes, tested = document["votes"], document["test_votes"]
-    sweep = sweeps.load(confirmation, home)
-    store = sweep.home.store(sweep.info.id)
-    records = [store.read(record.key) for record in store.read_all()]
-    experiment = TestedFoldingExperiment()
-    truth = experiment.prepare(None, 0).payload[1]
-    errors, by_finalist = [], {}
-    for fold in range(8):
-        own = [record.result for record in records if record.params["block"] == fold]
-        arrays = [result.arrays for result in own]
-        mean = np.mean([one["fold_predictions"] for one in arrays], axis=0)
-        errors.append(np.abs(mean - truth[arrays[0]["fold_samples"]]))
-    for record in records:
-        by_finalist.setdefault(record.params["finalist"], []).append(record)
-    (vote,) = votes["votes"]
-    assert (votes["metric"], vote["vote"], vote["ensemble"]) == ("mae", "mean", "all 2")
-    assert vote["accuracy"]["value"] == pytest.approx(np.mean(errors))
-    single = votes["single"]["accuracy"]["value"]
-    singles = [np.mean([r.result.metrics["mae"] for r in own]) for own in by_finalist.values()]
-    assert single == pytest.approx(min(singles))
-    assert vote["ahead_by"]["value"] == pytest.approx(single - np.mean(errors)), "less is better"
-
-    test_set = experiment.test_set(None)
-    champion = by_finalist[document["champion"]]
-    models = [store.weights(record)["weights"] for record in champion]
-    said = np.array([test_set.inputs[:, : len(model)] @ model for model in models])
-    error = np.abs(said.mean(axis=0) - test_set.labels)
-    (vote,) = tested["votes"]
-    assert (tested["metric"], vote["vote"], vote["members"]) == ("mae", "mean", 8)
-    assert vote["accuracy"]["value"] == pytest.approx(error.mean())
-    gain = np.abs(said - test_set.labels).mean() - error.mean()
-    assert vote["ahead_by"]["value"] == pytest.approx(gain)
-    assert gain > 0, "a mean of predictions errs no more than they do on average"
-    shown = " ".join(run("ensemble", document["sweep"], "--home", home).stdout.split())
-    assert "The mean prediction of all 2" in shown
-    assert "Votes on the test set" in shown
-    assert not any(word in shown for word in ("accurac", "point", " %,", "soft", "Soft"))
+def check_ensemble(home, name, document):
+    """Compare the ensemble of the search's trials, where less is better, with means by hand."""
+    found = document["ensemble"]
+    assert (found["metric"], found["selected_by"]) == ("mae", "mae")
+    difference = found["best_accuracy"]["value"] - found["accuracy"]["value"]
+    assert found["ahead_by"]["value"] == pytest.approx(difference), "less is better"
+    shown = " ".join(run("ensemble", name, "--home", home).stdout.split())
+    assert f"trial {found['members'][0]['trial']} " in shown
+    assert not any(word in shown for word in ("accurac", "point", " %,"))
 
 
 def check_refit(home, name, words, tested):
@@ -207,15 +177,12 @@ def test_an_own_test_set_is_scored_once_on_request_and_counted(tmp_path, make_ho
     halves = [(one["high"] - one["low"]) / 2 for one in (score, folds)]
     agrees = abs(score["value"] - folds["value"]) <= np.hypot(*halves)
     assert quote.endswith(" agrees." if agrees else " does not agree.")
-    assert (document["votes"] is None, document["test_votes"] is None) == (False, metric == "auc")
     if metric == "mae":
-        check_votes(home, f"{name}-confirmation", document)
+        check_ensemble(home, name, document)
     again = json.loads(run(*words, "--test", "--json").stdout)
     assert again["test"] == tested, "the same list is the same evaluation"
-    assert again["test_votes"] == document["test_votes"]
     without = json.loads(run(*words, "--json").stdout)
     assert without["test"] == tested, "it was evaluated before, which is shown unasked"
-    assert without["test_votes"] == document["test_votes"]
     assert quote in without["answer"]
     if metric == "mae":
         check_refit(home, name, words, tested)
@@ -244,9 +211,6 @@ def test_what_has_no_test_set_or_one_of_another_metric_is_refused(tmp_path, make
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "these sweeps are confirmed by log_loss and mae" in refused.stderr
     assert run(*words).exit_code == 0
-    refused = run("ensemble", *both, "--home", home)
-    assert refused.exit_code == 2
-    assert "cannot vote together: they were confirmed by log_loss and mae" in refused.stderr
 
     refused = run(*confirming(name, home), "--refit")
     assert (refused.exit_code, refused.stdout) == (2, "")
@@ -257,7 +221,10 @@ def test_what_has_no_test_set_or_one_of_another_metric_is_refused(tmp_path, make
     assert refused.exit_code == 2
     assert "`evaluate` of experiment 'tested': ValueError: no metric 'mae'" in refused.stderr
 
-    monkeypatch.setattr(TestedFoldingExperiment, "truth", lambda _, data: -data.payload[1])
+    wrong = property(lambda _: lambda data: -data.payload[3])
+    monkeypatch.setattr(TestedFoldingExperiment, "validation_truth", wrong)
     refused = run("ensemble", both[0], "--home", home)
     assert refused.exit_code == 2
-    assert "was judged by other true values than `truth` of its experiment" in refused.stderr
+    assert (
+        "`validation_predictions` and `validation_truth` are to be in one order" in refused.stderr
+    )

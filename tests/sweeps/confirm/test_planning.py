@@ -132,25 +132,6 @@ class TestConfirmed:
         assert "Are its probabilities right?" in page
         assert "Are its probabilities right?" in caller(home)(*WORDS, "--details").stdout
 
-    def test_finalists_vote_on_the_samples_of_their_folds(self, home, told):
-        document = json.loads(caller(home)("ensemble", "nets", "--json").stdout)
-        best = max(told["standings"], key=lambda standing: standing["accuracy"]["value"])
-        assert document["single"]["accuracy"]["value"] == pytest.approx(best["accuracy"]["value"])
-        store = home_store(home, "nets-confirmation")
-        classes = load_source(None).labels
-        votes = {}
-        for record in map(store.read, (record.key for record in store.read_all())):
-            samples = record.result.arrays["fold_samples"]
-            shares = record.result.arrays["fold_predictions"].astype(float)
-            fold = votes.setdefault(record.params["block"], [0, classes[samples]])
-            fold[0] = fold[0] + shares
-        right = [shares.argmax(axis=1) == labels for shares, labels in votes.values()]
-        everyone = next(v for v in document["votes"] if v["announced"])
-        assert (everyone["ensemble"], everyone["vote"]) == ("all 3", "mean")
-        assert everyone["accuracy"]["value"] == pytest.approx(np.mean(right))
-        sizes = [record.result.metrics["parameters"] for record in store.read_all()]
-        assert everyone["parameters"] == 3 * sizes[0]
-
     def test_pages_show_the_champion_on_samples_it_was_judged_on(self, home):
         shown = Recorded(home, None, None).shown("nets", CHAMPION)
         assert shown.part == "fold 0"
@@ -192,20 +173,20 @@ class TestConfirmed:
             "verdict",
             "selection_bias",
             "calibration",
-            "votes",
+            "ensemble",
             "verification",
         ]
         titles = (
             "Confirmed on fresh folds",
             "Selection bias of the search's best",
             "Are its probabilities right?",
-            "Votes on fresh folds",
+            "An ensemble of trials",
             "Verification",
         )
         assert all(f"{title}: " in call("best", "nets").stdout for title in titles)
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
-        last = again.stdout.splitlines()[-2:]
+        last = again.stdout.splitlines()[-4:]  # what to do next, and the source, stand below
         assert any(line.startswith("  sweeps report nets ") for line in last), "commands to go on"
         told = json.loads(call("confirm", "nets", "--json").stdout)["answer"]
         assert told[-1].startswith("From 8 folds x 3 finalists; ")
@@ -289,13 +270,8 @@ class TestConfirmed:
         assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())
         with np.load(folder / "0001.npz", allow_pickle=False) as scores:
-            correct, vote = scores["values_0"], scores["vote_0"]
+            correct = scores["values_0"]
         assert correct.shape == (8, 5000)
-        assert vote.shape == (5000,)
-        (winner,), votes = document["test_votes"]["champions"], document["test_votes"]["votes"]
-        assert (winner["sweep"], winner["trainings"]) == ("nets", 8)
-        assert [(v["voters"], v["vote"], v["members"]) for v in votes] == [("nets", "mean", 8)]
-        assert votes[0]["accuracy"]["value"] == pytest.approx(vote.mean())
         assert tested["finalists"][0]["accuracy"]["value"] == pytest.approx(correct.mean())
 
         (folder / "0001.npz").unlink()  # as if it had been killed in between: the same evaluation

@@ -25,11 +25,11 @@ def _export(self, config, weights, info, folder):
 
 
 def _examine(self, config, data, result):
-    return {"summary.txt": b"it votes"}
+    return {"summary.txt": b"it errs"}
 
 
 VotingExperiment.export, VotingExperiment.examine = _export, _examine
-VotingExperiment.validation_labels = VotingExperiment.truth
+VotingExperiment.validation_labels = VotingExperiment.validation_truth
 VotingExperiment.picture = lambda self, data, index: b"\\x89PNG\\r\\n\\x1a\\n"
 """
 SPACES = """
@@ -74,7 +74,9 @@ def project(tmp_path, make_home) -> Path:
     folder.mkdir()
     source = Path(voting_experiment.__file__).read_text("utf-8")
     own = source.replace("tests.sweeps.voting_experiment:", "ownnet:")
-    own = own.replace(".metrics, {}, 1.0", '.metrics, {"validation_logits": logits}, 1.0')
+    own = own.replace(
+        "arrays = {PREDICTIONS:", 'arrays = {"validation_logits": logits, PREDICTIONS:'
+    )
     (folder / "ownnet.py").write_text(own + OWN, "utf-8")
     (folder / "ownspaces.py").write_text(SPACES, "utf-8")
     make_home("project/mlruns")

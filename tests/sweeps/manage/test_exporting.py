@@ -127,7 +127,7 @@ def test_all_trials_are_written_as_a_study_of_optuna(
     ("words", "said"),
     [
         ([], "give a folder for a model, or with --study a file for all trials"),
-        (["model", "--study", "s.db"], "leave out the folder, --trial and --data"),
+        (["model", "--study", "s.db"], "leave out the folder, --trial, --ensemble and --data"),
         (["--study", "s.db", "--trial", "0"], "--study writes all trials and no model"),
         (["--study", "s.db", "--data", "toy"], "--study writes all trials and no model"),
     ],
@@ -147,7 +147,7 @@ def test_from_python_the_messages_name_the_arguments(finished_toy):
     sweep = finished_toy(trials=3)
     with pytest.raises(UsageError, match="or with study a file for all trials"):
         sweeps.export(sweep)
-    with pytest.raises(UsageError, match="leave out the folder, trial and data"):
+    with pytest.raises(UsageError, match="leave out the folder, trial, ensemble=True and data"):
         sweeps.export(sweep, study="study.db", trial=0)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sweeps.interval import Interval
+from sweeps.journal import events
 from sweeps.journal.events import MOST_BYTES, Confirmed, json_text
 from sweeps.records import RecordError, RecordStore
 from sweeps.records import conclusions as kept
@@ -23,10 +24,7 @@ BEST = standing_of("trial-1", 1, SHARE, searched=0.9)
 NEXT = standing_of("control-2", 2, SHARE, GAIN, "cannot tell yet", searched=0.9, folds_needed=40)
 AT = kept.AtEvaluation(1, 1, "ab" * 32, "2026-11-28", "")
 MEASURE = kept.Measure(SHARE, SHARE, GAIN, "cannot tell")
-ON_FOLDS = kept.VoteOnFolds(
-    "all 2", ["trial-1"], True, "soft", SHARE, GAIN, "better", 9.0, 1.0, 0.9
-)
-ON_TEST = kept.VoteOnTest("mlp", "soft", 8, SHARE, GAIN, "mlp", "better")
+MEMBER = kept.EnsembleMember(1, 0.6, 0.9, 10.0, 1.0)
 TESTED = kept.TestConclusion(
     AT, 8, 1000, [kept.TestedFinalist("champion", "trial-1", SHARE, None)], None, None
 )
@@ -36,14 +34,12 @@ WHOLE = (
     kept.CalibrationConclusion(
         "trial-1", {"trial-1": kept.Calibration(1.1, 1.0, 1.2, {"ece": MEASURE})}
     ),
-    kept.VotesConclusion(
-        ["mlp"], ["trial-1"], kept.SingleBest("trial-1", SHARE, 10.0, 1.0, 0.1), [ON_FOLDS], 8
+    kept.EnsembleConclusion(
+        [MEMBER, msgspec.structs.replace(MEMBER, trial=2, weight=0.4)], MEMBER, SHARE, SHARE, GAIN,
+        0.005, "best_val_accuracy", "best_val_cross_entropy", 20, 1000,
     ),
     TESTED,
-    kept.TestVotesConclusion(
-        AT, True, [kept.TestedChampion("mlp", "trial-1", 8, SHARE)], "mlp", [ON_TEST]
-    ),
-)
+)  # fmt: skip
 UNFIT = {
     "champion": ["verdict", lambda d: d.update(champion="trial-9")],
     "no finalists": ["verdict", lambda d: d.update(standings=[])],
@@ -53,11 +49,8 @@ UNFIT = {
         "calibration",
         lambda d: d["finalists"]["trial-1"].update(measures={"brier": d["finalists"]}),
     ],
-    "no vote": ["votes", lambda d: d.update(votes=[])],
-    "a vote that leads": ["votes", lambda d: d["votes"][0].update(verdict="leads")],
+    "no member": ["ensemble", lambda d: d.update(members=[])],
     "nobody tested": ["test", lambda d: d.update(finalists=[])],
-    "no soft vote": ["test votes", lambda d: d["votes"][0].update(vote="hard")],
-    "of nobody": ["test votes", lambda d: d["votes"][0].update(of="cnn")],
 }
 
 
@@ -132,17 +125,29 @@ def test_one_that_has_no_room_in_a_line_lies_in_a_text_and_one_without_it_is_dam
 
 
 def test_results_of_the_same_evaluation_are_replaced_and_kept_once(conclusions):
-    tested, votes = TESTED, WHOLE[-1]
     name = "abababab-1"
     for _ in range(2):
-        conclusions.keep_tested(name, tested, votes)
-    assert len(conclusions._store.journal.read(pytest.fail)) == 3, "sweep, results, votes"
-    assert [document(one) for one in conclusions.all()] == [document(tested), document(votes)]
-    assert document(conclusions.tested()[name, True]) == document(votes)
-    later = msgspec.structs.replace(tested, samples=2000)
+        conclusions.keep_tested(name, TESTED)
+    assert len(conclusions._store.journal.read(pytest.fail)) == 2, "sweep, results"
+    assert [document(one) for one in conclusions.all()] == [document(TESTED)]
+    later = msgspec.structs.replace(TESTED, samples=2000)
     conclusions.keep_tested(name, later)
-    assert document(conclusions.all()[0]) == document(later)
-    assert len(conclusions.all()) == 2
+    assert [document(one) for one in conclusions.all()] == [document(later)]
+
+
+def test_votes_of_an_earlier_version_are_skipped_and_lose_nothing_else(conclusions):
+    facts = document(record())
+    facts["conclusions"].insert(1, {"kind": "votes", "sweeps": ["mlp"], "single": {"of": 3}})
+    of_votes = {"kind": "test votes", "champions": []}
+    conclusions._store.append(
+        Confirmed(conclusion=facts),
+        events.Tested(evaluation="abababab-1", is_vote=False, conclusion=document(TESTED)),
+        events.Tested(evaluation="abababab-1", is_vote=True, conclusion=of_votes),
+    )
+    assert [document(one) for one in conclusions.all(pytest.fail)] == [
+        document(one) for one in WHOLE
+    ]
+    assert conclusions.confirmed().champion == "0001-1"
 
 
 def test_of_one_that_was_stored_in_words_only_the_title_is_a_fact():

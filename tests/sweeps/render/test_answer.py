@@ -10,25 +10,17 @@ from sweeps.records.conclusions import (
     AtEvaluation,
     Calibration,
     CalibrationConclusion,
+    EnsembleConclusion,
+    EnsembleMember,
     Judged,
     Measure,
     SelectionBiasConclusion,
-    SingleBest,
-    VoteOnFolds,
-    VoteOnTest,
-    VotesConclusion,
 )
 from sweeps.records.conclusions import (
     TestConclusion as OnTestSet,
 )
 from sweeps.records.conclusions import (
-    TestedChampion as ChampionOnTestSet,
-)
-from sweeps.records.conclusions import (
     TestedFinalist as FinalistOnTestSet,
-)
-from sweeps.records.conclusions import (
-    TestVotesConclusion as VotesOnTestSet,
 )
 from sweeps.render.answer import MOST_LINES, answer, in_lines, with_commands
 from sweeps.render.sections.confirmed import put_in_words
@@ -65,16 +57,11 @@ def first(*standings, **changes):
 
 
 BIAS = SelectionBiasConclusion("trial-17", 0.952, 0.944, Interval(0.0083, 0.001, 0.016))
-VOTES = VotesConclusion(
-    ["mlp"], ["trial-16"],
-    SingleBest("trial-16", Interval.around(0.9457, 0.0065), 1000.0, 1.0, 0.1),
-    [
-        VoteOnFolds(
-            "all 6", ["trial-16"], True, "soft", Interval.around(0.951, 0.006),
-            Interval(0.0055, 0.002, 0.009), "better", 4200.0, 4.0, 0.9,
-        )
-    ],
-    20,
+MEMBERS = [EnsembleMember(trial, 1 / 6, 0.95, 700.0, 2.0) for trial in range(11, 17)]
+ENSEMBLE = EnsembleConclusion(
+    MEMBERS, replace(MEMBERS[-1], parameters=1000.0), Interval.around(0.951, 0.006),
+    Interval.around(0.9457, 0.0065), Interval(0.0075, 0.002, 0.013), 0.007, "best_val_accuracy",
+    "best_val_cross_entropy", 20, 1000,
 )  # fmt: skip
 
 
@@ -89,7 +76,7 @@ CALIBRATION = CalibrationConclusion(
         "nll": Measure(share(0.2, "nats"), share(0.18, "nats"), share(-0.02, "nats"), "lower"),
     })},
 )  # fmt: skip
-WHOLE = [verdict(LEADER, OPEN, WORSE, BEHIND), BIAS, CALIBRATION, VOTES]
+WHOLE = [verdict(LEADER, OPEN, WORSE, BEHIND), BIAS, CALIBRATION, ENSEMBLE]
 
 
 def test_a_winner_is_told_in_the_order_in_which_one_asks():
@@ -100,7 +87,8 @@ def test_a_winner_is_told_in_the_order_in_which_one_asks():
         "Not the search's 95.2 % (trial-17): 0.8 points (0.1 to 1.6) were luck.",
         "Best of the four? Not settled; chance of each: trial-16 66 %, trial-17 33 %; trial-12 and "
         "the baseline under 1 %.",
-        "All six voting: 95.1 % (+0.2 to +0.9 over trial-16), at 4.2 times the size.",
+        "Six trials as an ensemble: +0.8 points over trial 16 (+0.2 to +1.3) in validation, at 4.2 "
+        "times size and time: `sweeps export mlp DIR --ensemble`.",
         "Champion in MLflow: trial-16.",
         "From 20 folds x 4 finalists; 95 % intervals, for new samples and seeds.",
     ]
@@ -108,8 +96,11 @@ def test_a_winner_is_told_in_the_order_in_which_one_asks():
 
 def test_it_is_twelve_lines_of_80_columns_with_its_three_commands():
     commands = {f"sweeps {word} mlp": "a hint" for word in ("confirm", "run", "report")}
-    lines = with_commands(answer(WHOLE, PARAMS, is_served=True), commands)
-    assert len(lines) == MOST_LINES == 12
+    lines = with_commands(answer(WHOLE[:-1], PARAMS, is_served=True), commands)
+    assert len(lines) == 11
+    with_ensemble = with_commands(answer(WHOLE, PARAMS, is_served=True), commands)
+    assert len(with_ensemble) == MOST_LINES == 12
+    assert with_ensemble[-3] == "  sweeps confirm mlp   a hint", "there is no room for its source"
     assert max(map(len, lines)) <= 80
     assert lines[-4] == "  sweeps confirm mlp   a hint"
     assert lines[-1].startswith("From 20 folds")
@@ -191,45 +182,27 @@ def test_the_luck_of_the_search_is_said_as_far_as_it_is_known(total, told):
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("ahead", "pays"),
     [
-        ("cannot tell yet", "Voting may pay: all six 95.1 % (+0.2 to +0.9 over trial-16) at 4.2"),
-        ("equivalent", "Voting does not pay: all six 95.1 %"),
-        ("worse", "Voting does not pay: all six 95.1 %"),
+        ((0.0075, 0.002, 0.013), True),
+        ((0.0075, -0.001, 0.016), False),
+        ((0.0065, 0.002, 0.011), False),
+        ((-0.0075, -0.013, -0.002), False),
     ],
+    ids=["better", "not told apart", "within the margin", "worse"],
 )
-def test_voting_pays_only_if_it_is_better(word, told):
-    votes = replace(VOTES, votes=[replace(VOTES.votes[0], verdict=word)])
-    assert any(line.startswith(told) for line in answer([WHOLE[0], votes]))
+def test_an_ensemble_is_named_only_if_it_is_better_by_more_than_the_margin(ahead, pays):
+    found = replace(ENSEMBLE, ahead_by=Interval(*ahead))
+    assert any("as an ensemble" in line for line in answer([WHOLE[0], found])) is pays
 
 
-def test_where_less_is_better_a_vote_is_told_in_words_and_so_is_one_on_the_test_set():
-    vote = replace(
-        VOTES.votes[0], verdict="worse", accuracy=Interval.around(1.691, 0.05, "number"),
-        ahead_by=Interval(-0.099, -0.186, -0.012, "number"),
-    )  # fmt: skip
-    single = SingleBest("trial-16", Interval.around(1.592, 0.07, "number"), 1000.0, 1.0, 0.1)
-    told = answer([WHOLE[0], replace(VOTES, votes=[vote], single=single)])
+def test_where_less_is_better_an_ensemble_is_told_in_words():
+    ahead = Interval(0.099, 0.012, 0.186, "number")
+    found = replace(ENSEMBLE, ahead_by=ahead, metric="mae", margin=0.05)
     assert (
-        "Voting does not pay: all six 1.691 (0.099 worse than trial-16, -0.186 to -0.012) at 4.2 "
-        "times the size."
-    ) in told
-    at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
-    winner = ChampionOnTestSet("mlp", "trial-16", 20, Interval.around(1.5, 0.12, "number"))
-    mean = VoteOnTest(
-        "mlp", "mean", 20, Interval.around(1.36, 0.1, "number"),
-        Interval(0.139, 0.118, 0.16, "number"), "mlp", "better",
-    )  # fmt: skip
-    voted = VotesOnTestSet(at, True, [winner], "mlp", [mean], "mae")
-    said = "On the test set 20 trainings as one are better than one: 1.36, 0.139 better"
-    assert [line for line in answer([*WHOLE, voted]) if line.startswith(said)]
-    even = replace(voted, votes=[replace(mean, verdict="equivalent")])
-    assert not [line for line in answer([*WHOLE, even]) if line.startswith("On the test set")]
-
-
-def test_two_that_vote_are_both():
-    votes = replace(VOTES, votes=[replace(VOTES.votes[0], ensemble="all 2")])
-    assert any(line.startswith("Both voting: 95.1 %") for line in answer([WHOLE[0], votes]))
+        "Six trials as an ensemble: 0.099 better than trial 16 (+0.012 to +0.186) in validation, "
+        "at 4.2 times size and time: `sweeps export mlp DIR --ensemble`."
+    ) in answer([WHOLE[0], found])
 
 
 def test_the_figure_of_the_test_set_is_the_one_to_quote():
@@ -300,7 +273,7 @@ def test_of_one_random_search_it_is_not_said():
 
 
 def test_without_a_verdict_there_is_no_answer():
-    assert answer([BIAS, VOTES]) == []
+    assert answer([BIAS, ENSEMBLE]) == []
 
 
 def test_a_sentence_goes_on_indented():
@@ -329,14 +302,6 @@ def test_below_the_first_look_there_is_no_verdict():
     )
     assert said[1].startswith("  learning_rate=2.01e-03")
     assert "Best of the two? Too few folds to say: trial-16 leads." in said
-
-
-def test_a_vote_that_is_behind_does_not_pay_however_few_the_folds():
-    behind = replace(
-        VOTES.votes[0], ahead_by=Interval(-0.007, -0.012, -0.003), verdict="cannot tell yet"
-    )
-    said = answer([verdict(LEADER, BEHIND), replace(VOTES, votes=[behind])], PARAMS)
-    assert any(line.startswith("Voting does not pay: all six") for line in said)
 
 
 def test_commands_beyond_the_twelfth_line_are_left_out():

@@ -218,12 +218,12 @@ def test_a_sweep_of_a_users_model_is_confirmed_without_a_line_of_his(tmp_path, m
     home, space = make_home(), tmp_path / "own.yaml"
     space.write_text(SPACE)
     sweep = sweeps.run(str(space), workers=0, home=home, progress="quiet")
-    (verdict, bias, votes, verified) = sweep.confirm(top=1, folds=8, progress="quiet")
+    (verdict, bias, ensemble, verified) = sweep.confirm(top=1, folds=8, progress="quiet")
     assert verified.lead.startswith("The champion's model is verified: ")
     assert [row[0] for row in verdict.rows] == ["trial-1", "baseline-one"]
     assert any("Compared by mae, from 8 folds" in line for line in verdict.lines)
     judged = "The samples of these folds have judged 2 finalists of 1 sweep"
     assert any(judged in line for line in verdict.lines)
-    assert [bias.anchor, votes.anchor] == ["selection-bias", "ensembles"]
+    assert [bias.anchor, ensemble.anchor] == ["selection-bias", "ensemble"]
     champion = sweep.champion()
     assert champion.record.result.arrays["best_val_mae_by_sample"].shape == (89,)

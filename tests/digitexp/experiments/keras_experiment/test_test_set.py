@@ -1,4 +1,4 @@
-"""The test set of a user's own model, its votes, and its refit on all examples."""
+"""The test set of a user's own model, and its refit on all examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from digitexp.experiments.keras_experiment.judging import voting_predictions
+from digitexp.experiments.keras_experiment.judging import to_average
 from digitexp.keras_experiment import KerasExperiment
 from sweeps.capabilities import TestSet as OwnTestSet
 from sweeps.experiment import TrialSpec
@@ -70,33 +70,37 @@ def test_a_training_on_a_fold_is_scored_as_keras_scores_it():
     by_keras = model.evaluate(*test, verbose=0, return_dict=True)
     for name in ("accuracy", "loss", "auc"):
         assert found.metrics[f"best_val_{name}"] == pytest.approx(by_keras[name], rel=1e-4)
-    votes = found.arrays["fold_predictions"]
+    shares = found.arrays["fold_predictions"]
     by_sample = {f"best_val_{name}_by_sample" for name in ("accuracy", "loss", "auc")}
     assert {*found.arrays} == by_sample | {"fold_predictions"}
     assert {len(one) for one in found.arrays.values()} == {len(test[1])}
-    judged = on_folds.judged(votes, test[1])
+    judged = on_folds.judged(shares, test[1])
     assert judged.metrics["best_val_accuracy"] == found.metrics["best_val_accuracy"]
-    kept, truth = result.arrays["fold_predictions"], on_folds.truth(data)
+    kept, truth = result.arrays["fold_predictions"], data.payload.train[1]
     own = on_folds.judged(kept, truth[result.arrays["fold_samples"]])
     assert own.metrics["best_val_accuracy"] == pytest.approx(result.metrics["best_val_accuracy"])
     alike = KerasExperiment(build, classes, {}, test=test, groups=np.arange(120) % 12)
     found = alike.evaluate(model, alike.test_set(None))
     assert {*found.arrays} == {"fold_predictions"}, "samples of a group are alike"
-    assert alike.judged(votes, test[1]).arrays == {}
+    assert alike.judged(shares, test[1]).arrays == {}
     narrow = OwnTestSet("", test[0][:, :2], test[1])
     with pytest.raises(ValueError, match=re.escape("(120, 2), but the model takes ('n', 3)")):
         binary.evaluate(model, narrow)
 
 
-def test_scores_of_classes_vote_as_probabilities_whatever_they_are():
+def test_scores_of_classes_are_averaged_as_probabilities_whatever_they_are():
+    def averaged(*given):
+        return to_average(*given)[0]
+
     random = np.random.default_rng(0)
     shares = random.dirichlet(np.ones(3), 20).astype("float32")
-    assert np.array_equal(voting_predictions(shares, "classification", 3), shares)
+    assert np.array_equal(averaged(shares, "classification", 3), shares)
     logits = np.log(shares) + random.normal(size=(20, 1))
-    assert np.allclose(voting_predictions(logits, "classification", 3), shares, atol=1e-5)
-    assert np.array_equal(voting_predictions(logits, "regression", None), logits.astype("float32"))
-    assert np.array_equal(voting_predictions(shares, "classification", None), shares)
-    several = voting_predictions(np.log(shares / (1 - shares)), "classification", None)
+    assert np.allclose(averaged(logits, "classification", 3), shares, atol=1e-5)
+    assert to_average(logits, "classification", 3)[1] == "softmax"
+    assert np.array_equal(averaged(logits, "regression", None), logits.astype("float32"))
+    assert np.array_equal(averaged(shares, "classification", None), shares)
+    several = averaged(np.log(shares / (1 - shares)), "classification", None)
     assert np.allclose(several, shares, atol=1e-5), "labels are judged one by one"
 
 
@@ -111,7 +115,8 @@ def test_several_outputs_have_a_score_each():
     assert {"best_val_digit_accuracy", "best_val_half_mae"} <= found.metrics.keys()
     assert found.arrays["best_val_half_mae_by_sample"].shape == (600,)
     assert "fold_predictions" not in found.arrays
-    assert several.truth(several.prepare(None, 0)) is None, "several outputs do not vote"
+    data = several.prepare(None, 0)
+    assert several.validation_truth(data) is None, "several outputs make no ensemble"
 
 
 @pytest.mark.slow
