@@ -2,7 +2,7 @@
 
 correct = (intercept + effect + sample + finalist x sample + fold + noise) > 0. Sample, finalist x
 sample, fold and noise are normal. There are 4000 samples in repeats of four folds, and the accuracy
-is about 93.5 %, as for the digits.
+is about 93.5 %, as for the digits. An area near 1 comes from scores of the same parts.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.tables import digits20
+from sweeps.by_sample import roc_auc
 from sweeps.confirm.intervals import NO_SAMPLE, Outcomes
 from sweeps.interval import wilson
 
 FOLDS_A_REPEAT, SAMPLES, ACCURACY = 4, 4000, 0.935
 
 
-LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal", "real")
+AREA = "area near 1"
+LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal", "real", AREA)
 """How the effects of folds, which hold the luck of a seed, are distributed; see `simulated`."""
 CLASSES, BAD_SHARE, BAD_POINTS = 10, 0.08, 7.0
+TRUTHS = {AREA: 0.99}
+"""What equal finalists have, where it is not `ACCURACY`."""
 
 
 def limits(share: float, draws: int) -> tuple[float, float]:
@@ -76,10 +80,15 @@ def simulated(
             freedom; `rare bad`, 8 % of trainings are 7 points worse; `rare bad in one`, those of
             the last finalist only, whose mean is the same; `class-wise`, an effect for each of ten
             classes by t with 3 degrees of freedom; `unequal`, spreads from a fifth of `fold` to
-            four times of it, with equal means; `real`, see `real_seeds`.
+            four times of it, with equal means; `real`, see `real_seeds`; `area near 1`, not the
+            accuracy but the area under the curve, of two classes of one size, whose distance has
+            normal fold effects.
         sizes: Number of samples of each of the four folds.
     """
     sample, noise = 2.2, 0.9
+    if luck == AREA:
+        parts = (sample, own, fold, noise)
+        return _areas(random, np.broadcast_to(points, finalists), folds, parts, sizes)
     scale = np.geomspace(0.2, 4, finalists) if luck == "unequal" else np.ones(finalists)
     total = np.sqrt(sample**2 + own**2 + fold**2 + noise**2)
     at = stats.norm.ppf(ACCURACY)
@@ -118,3 +127,33 @@ def simulated(
             found += noise * random.standard_normal((finalists, len(chosen)), np.float32)
             correct[:, number, : len(chosen)] = found > 0
     return Outcomes(correct, places)
+
+
+def _areas(
+    random: np.random.Generator,
+    points: NDArray[np.float64],
+    folds: int,
+    parts: tuple[float, float, float, float],
+    sizes: Sequence[int],
+) -> Outcomes:
+    """Return areas under the curve, sample by sample, of finalists with leads in points."""
+    sample, own, fold, noise = parts
+    finalists, n = len(points), sum(sizes)
+    spread = np.sqrt(2 * (sample**2 + own**2 + noise**2) + fold**2)
+    distance = stats.norm.ppf(TRUTHS[AREA] + points / 100) * spread
+    scores = random.normal(0, sample, n) + random.normal(0, own, (finalists, n))
+    values = np.zeros((finalists, folds, max(sizes)))
+    places = np.full((folds, max(sizes)), NO_SAMPLE)
+    is_positive = np.arange(n) % 2 == 1
+    for number in range(folds):
+        part = number % FOLDS_A_REPEAT
+        if part == 0:
+            chosen = np.split(random.permutation(n), np.cumsum(sizes)[:-1])
+        rows = chosen[part]
+        places[number, : len(rows)] = rows
+        apart = distance + fold * random.normal(0, 1, finalists)
+        found = scores[:, rows] + noise * random.normal(0, 1, (finalists, len(rows)))
+        found += np.where(is_positive[rows], apart[:, None], 0.0)
+        for finalist in range(finalists):
+            values[finalist, number, : len(rows)] = roc_auc(is_positive[rows], found[finalist])
+    return Outcomes(values, places)

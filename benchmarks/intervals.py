@@ -2,62 +2,120 @@
 
 Every figure comes from `comparison.decide`, as `sweeps confirm` calls it. The generators do not
 share its assumptions: fold effects with heavy tails, rare bad trainings of all finalists or of one,
-effects by class, spreads from 1 to 20, differences of real trainings (finalists.py). False is
-"better" if all are equal; the best is missed if it is said not to be the best. The last columns are
-the power: how often a true lead is settled; wrong is "better" said of another than the true leader.
+effects by class, spreads from 1 to 20, differences of real trainings, an AUC near 1 (finalists.py).
+False is "better" if all are equal; the best is missed if it is said not to be the best. The last
+columns are the power: how often a true lead is settled; wrong is "better" said of another than the
+true leader.
 
 All finalists are trained on the first eight folds, and only the best two and the best baseline on
 all, as in a confirmation; what is counted is said of those that are left. The true leader may be
 left out, too. Some cases are also as `--quick` (the first four) and `--all` have them.
 
 With --peeking, confirmations of 100 folds are looked at as often as their folds allow. A claim of
-any look counts, whether later looks keep it or not.
+any look counts, whether later looks keep it or not. Each case is kept in a file of the cache, so
+that it goes on with the next case where it was interrupted, if nothing of the method has changed.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import time
+import hashlib
+import inspect
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from benchmarks import finalists as generators
 from benchmarks.finalists import (
-    ACCURACY,
+    AREA,
     FOLDS_A_REPEAT,
     LUCKS,
     SAMPLES,
+    TRUTHS,
     limits,
     share_with_limits,
     simulated,
 )
 from benchmarks.markdown import markdown
-from benchmarks.options import at_least_one, whole_numbers
+from benchmarks.options import at_least_one, cache_folder, whole_numbers
+from sweeps import by_sample, interval
+from sweeps.confirm import best, comparison, intervals
 from sweeps.confirm.best import LOOKS, Joint, claims_at
 from sweeps.confirm.comparison import FIRST, FIRST_IF_QUICK, Verdict, best_of, decide, margin_of
-from sweeps.confirm.finalists import Finalist
+from sweeps.confirm.finalists import ACCURACY, Finalist, Scored
 from sweeps.confirm.intervals import Outcomes
 from sweeps.records.conclusions import LeftAfter
+from sweeps.workspace.files import write_atomically
 
 FLOOR: Final = 0.055
 """No error may be more frequent, in any generator; but see `RARE`."""
+COVERS: Final = {False: 0.94, True: 0.93}
+"""What the interval to quote covers at least with few samples; of an area near 1 (True) less."""
 _OF_EQUALS: Final = ("false", "missed", "covered")
 _OF_LEADS: Final = ("seen", "wrong", "left out")
 _OF_PEEKING: Final = ("false at any look", "missed at any look")
-_A_ROUND: Final = 250
 RARE: Final = 0.065
 """The same for "rare bad in one": many confirmations contain none of them, by chance."""
 FOLDS: Final = LOOKS[0]
-_OTHERWISE: Final = [
-    (luck, 6, first) for luck in ("normal", "rare bad in one") for first in (FIRST_IF_QUICK, FOLDS)
-]
-LEADS: Final = {2: 1.0, 6: 1.5, 12: 1.5}
-"""True lead in points of which the power is measured, by the number of finalists."""
+FEW: Final = 200
+CACHE: Final = Path(__file__).parent / "results" / "intervals"
+_DECIDES: Final = (generators, best, by_sample, comparison, interval, intervals)
+"""Modules of which any change makes the cases anew."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """So many finalists with one kind of luck, of which some are left after the first folds."""
+
+    luck: str
+    finalists: int
+    first: int = FIRST
+    samples: int = SAMPLES
+
+    @property
+    def scored(self) -> Scored:
+        """The metric that the finalists are compared by."""
+        return Scored.by("best_val_auc", "maximize") if self.luck == AREA else ACCURACY
+
+    @property
+    def truth(self) -> float:
+        """What equal finalists have of it."""
+        return TRUTHS.get(self.luck, generators.ACCURACY)
+
+    @property
+    def lead(self) -> float:
+        """True lead in points of which the power is measured."""
+        if self.luck == AREA:
+            return 0.5
+        return (1.0 if self.finalists == _ALL_OF_THE_SEARCH else 1.5) * (4 if self.is_small else 1)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there are few samples."""
+        return self.samples == FEW
+
+    def drawn(self, random: np.random.Generator, lead: float, folds: int) -> Outcomes:
+        """Return outcomes in which the first finalist has a lead in points."""
+        sizes = (self.samples // FOLDS_A_REPEAT,) * FOLDS_A_REPEAT
+        return simulated(random, lead, self.finalists, folds, luck=self.luck, sizes=sizes)
+
+
+COUNTS: Final = (2, 6, 12)
+CASES: Final = (
+    *(Case(luck, count) for count in COUNTS for luck in LUCKS if luck != AREA),
+    *(
+        Case(luck, 6, first)
+        for luck in ("normal", "rare bad in one")
+        for first in (FIRST_IF_QUICK, FOLDS)
+    ),
+    *(Case("normal", count, samples=FEW) for count in COUNTS),
+    *(Case(AREA, count, samples=FEW) for count in (2, 12)),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,97 +125,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="draws with a true lead (default: a tenth of --draws)")  # fmt: skip
     parser.add_argument("--peeking", type=int, default=0, metavar="DRAWS",
                         help="draws of 100 folds, looked at six times (default 0)")  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=math.inf,
-                        help="make fewer draws if time is up (default: no limit)")  # fmt: skip
     parser.add_argument("--luck", choices=LUCKS, nargs="*", default=LUCKS, help="(default all)")
-    parser.add_argument("--finalists", type=int, choices=LEADS, nargs="*", default=[*LEADS])
+    parser.add_argument("--finalists", type=int, choices=COUNTS, nargs="*", default=COUNTS)
+    cache_folder(parser, CACHE)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Simulate every generator and number of finalists, in rounds of them all."""
-    leads = options.leads or max(options.draws // 10, 1)
-    cases = [(luck, count, FIRST) for count in options.finalists for luck in options.luck]
-    cases += [
-        (luck, count, first)
-        for luck, count, first in _OTHERWISE
-        if luck in options.luck and count in options.finalists
-    ]
-    found: dict[tuple[str, int, int], Counter[str]] = {case: Counter() for case in cases}
-    rounds, begun, made = math.ceil(options.draws / _A_ROUND), time.monotonic(), 0
-    while made < rounds and (not made or time.monotonic() - begun < 60 * options.minutes):
-        for luck, count, first in cases:
-            random = np.random.default_rng([made, count, LUCKS.index(luck)])
-            own = found[luck, count, first]
-            draw = partial(simulated, random, finalists=count, luck=luck)
-            own += equals(draw, first, _part(options.draws, made, rounds))
-            own += led(draw, LEADS[count], first, _part(leads, made, rounds))
-            own += peek(draw, first, _part(options.peeking, made, rounds))
-        made += 1
-    counts = {
-        name: sum(_part(asked, number, rounds) for number in range(made))
-        for name, asked in (
-            ("draws", options.draws),
-            ("leads", leads),
-            ("peeking", options.peeking),
-        )
-    }
-    rows = [
-        {"luck": luck, "finalists": count, "first": first}
-        | {name: own[name] / counts["draws"] for name in _OF_EQUALS}
-        | {name: own[name] / counts["leads"] for name in _OF_LEADS}
-        | {name: own[name] / max(counts["peeking"], 1) for name in _OF_PEEKING}
-        for (luck, count, first), own in found.items()
-    ]
-    return {**counts, "folds": FOLDS, "samples": SAMPLES, "rows": rows}
+    """Simulate every case, or take what was simulated of it before."""
+    asked = [options.draws, options.leads or max(options.draws // 10, 1), options.peeking]
+    rows = []
+    for case in CASES:
+        if case.luck in options.luck and case.finalists in options.finalists:
+            found = _kept(options.cache, case, asked)
+            rows.append({
+                "luck": case.luck, "finalists": case.finalists, "first": case.first,
+                "samples": case.samples,
+            } | {
+                name: found[name] / max(draws, 1)
+                for names, draws in zip((_OF_EQUALS, _OF_LEADS, _OF_PEEKING), asked, strict=True)
+                for name in names
+            })  # fmt: skip
+    counts = dict(zip(("draws", "leads", "peeking"), asked, strict=True))
+    return {**counts, "folds": FOLDS, "rows": rows}
 
 
-def _part(draws: int, number: int, rounds: int) -> int:
-    """Return how many of so many draws a round makes."""
-    return draws * (number + 1) // rounds - draws * number // rounds
+def _kept(cache: Path, case: Case, asked: Sequence[int]) -> Counter[str]:
+    """Return the counts of one case, which are made unless they were."""
+    path = cache / f"{_digest(case, asked)}.json"
+    if path.exists():
+        return Counter(json.loads(path.read_text()))
+    random = np.random.default_rng([LUCKS.index(case.luck), case.finalists, case.samples])
+    draws, leads, peeking = asked
+    found = equals(case, random, draws) + led(case, random, leads) + peek(case, random, peeking)
+    cache.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(found).encode(), "benchmark")
+    return found
 
 
-Draw = Callable[..., Outcomes]
-"""Simulates finalists, of which the first has a lead in points, on so many folds."""
+def _digest(case: Case, asked: Sequence[int]) -> str:
+    """Return a name that changes with the case, and with whatever code decides its counts."""
+    whole = repr((astuple(case), asked)) + "".join(map(inspect.getsource, _DECIDES))
+    return hashlib.sha256(whole.encode()).hexdigest()[:24]
 
 
-def equals(draw: Draw, first: int, draws: int) -> Counter[str]:
+def equals(case: Case, random: np.random.Generator, draws: int) -> Counter[str]:
     """Return how often equal finalists get a verdict that is wrong, or right, at the first look."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        equal = verdict_of(*left_of(draw(0, folds=FOLDS), first))
+        equal = verdict_of(*left_of(case.drawn(random, 0, FOLDS), case), case.scored)
         found["false"] += equal.is_settled
         # One that is named before anything is known of it.
         found["missed"] += not min(equal.standings, key=lambda one: one.trial).may_be_best
         quotable = equal.quotable
-        found["covered"] += quotable.low <= ACCURACY <= quotable.high
+        found["covered"] += quotable.low <= case.truth <= quotable.high
     return found
 
 
-def led(draw: Draw, lead: float, first: int, draws: int) -> Counter[str]:
+def led(case: Case, random: np.random.Generator, draws: int) -> Counter[str]:
     """Return how often a true leader, or another one, is called better at the first look."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        left, outcomes, others = left_of(draw(lead, folds=FOLDS), first)
-        better = verdict_of(left, outcomes, others)
+        left, outcomes, others = left_of(case.drawn(random, case.lead, FOLDS), case)
+        better = verdict_of(left, outcomes, others, case.scored)
         is_first = better.standings[0].trial == 0
         found["seen" if is_first else "wrong"] += better.is_settled
         found["left out"] += all(one.trial for one in left)
     return found
 
 
-def peek(draw: Draw, first: int, draws: int) -> Counter[str]:
+def peek(case: Case, random: np.random.Generator, draws: int) -> Counter[str]:
     """Return how often any of all looks at equals errs."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        left, outcomes, _ = left_of(draw(0, folds=LOOKS[-1]), first)
-        margin = margin_of(left)
+        left, outcomes, _ = left_of(case.drawn(random, 0, LOOKS[-1]), case)
+        margin = margin_of(left, case.scored)
         claims = [claims_at(Joint.of(outcomes.first(look)), margin) for look in LOOKS]
         found["false at any look"] += any(claim.better is not None for claim in claims)
         found["missed at any look"] += any(0 in claim.not_best for claim in claims)
     return found
 
 
-def left_of(outcomes: Outcomes, first: int) -> tuple[list[Finalist], Outcomes, list[LeftAfter]]:
+def left_of(outcomes: Outcomes, case: Case) -> tuple[list[Finalist], Outcomes, list[LeftAfter]]:
     """Return the finalists that go on after the first folds, their outcomes on all, and the others.
 
     Of more than two the last is the baseline.
@@ -165,13 +213,13 @@ def left_of(outcomes: Outcomes, first: int) -> tuple[list[Finalist], Outcomes, l
     labels = [f"trial-{number}" for number in range(outcomes.finalists)]
     if len(labels) > _ALL_OF_THE_SEARCH:
         labels[-1] = "baseline-first"
-    finalists = [Finalist(label, n, {}, ACCURACY, n + 1) for n, label in enumerate(labels)]
-    if first == FOLDS:
+    finalists = [Finalist(label, n, {}, case.truth, n + 1) for n, label in enumerate(labels)]
+    if case.first == FOLDS:
         return finalists, outcomes, []
-    means = outcomes.by_fold[:, :first].mean(axis=1)
+    means = outcomes.by_fold[:, : case.first].mean(axis=1)
     going = best_of(finalists, dict(zip(labels, means, strict=True)))
     left = [
-        LeftAfter(one.label, one.trial, first, float(means[one.trial]), ACCURACY)
+        LeftAfter(one.label, one.trial, case.first, float(means[one.trial]), case.truth)
         for one in finalists
         if one not in going
     ]
@@ -183,10 +231,13 @@ _ALL_OF_THE_SEARCH: Final = 2
 
 
 def verdict_of(
-    finalists: Sequence[Finalist], outcomes: Outcomes, left_after: Sequence[LeftAfter]
+    finalists: Sequence[Finalist],
+    outcomes: Outcomes,
+    left_after: Sequence[LeftAfter],
+    scored: Scored = ACCURACY,
 ) -> Verdict:
     """Return the verdict of finalists that cost the same."""
-    return decide(outcomes, finalists, {}, left_after=left_after)
+    return decide(outcomes, finalists, {}, scored=scored, left_after=left_after)
 
 
 def table(result: dict[str, Any]) -> str:
@@ -195,29 +246,41 @@ def table(result: dict[str, Any]) -> str:
     asked |= dict.fromkeys(_OF_PEEKING if result["peeking"] else (), "peeking")
     said = (
         f"{result['draws']} draws each, {result['leads']} with a true lead, {result['peeking']} of "
-        f"{LOOKS[-1]} folds looked at after {', '.join(map(str, LOOKS))}; {result['samples']} "
-        f"samples, {result['folds']} folds in repeats of {FOLDS_A_REPEAT}, all finalists on the "
-        "first ones; 95 % limits in brackets"
+        f"{LOOKS[-1]} folds looked at after {', '.join(map(str, LOOKS))}; {result['folds']} folds "
+        f"in repeats of {FOLDS_A_REPEAT}, all finalists on the first ones; 95 % limits in brackets"
     )
     rows = (
-        [row["finalists"], row["first"], row["luck"],
+        [row["finalists"], row["samples"], row["first"], row["luck"],
          *(share_with_limits(row[key], result[draws]) for key, draws in asked.items())]
         for row in result["rows"]
     )  # fmt: skip
     names = {"false": 'false "better"', "missed": "best missed", "covered": "quotable covers",
              "seen": "a lead seen", "false at any look": '"better" at any look'}  # fmt: skip
-    heads = ["finalists", "first folds", "fold effects", *(names.get(key, key) for key in asked)]
+    heads = ["finalists", "samples", "first folds", "fold effects",
+             *(names.get(key, key) for key in asked)]  # fmt: skip
     return f"{said}\n\n{markdown(heads, rows)}"
 
 
 def failures(result: dict[str, Any]) -> list[str]:
-    """Return the errors that are more frequent than their floor, beyond chance."""
+    """Return the errors that are more frequent than their floor, beyond chance.
+
+    With few samples, also intervals that cover less than `COVERS`.
+    """
     asked = {"false": "draws", "missed": "draws", "wrong": "leads"}
     asked |= dict.fromkeys(_OF_PEEKING, "peeking")
-    return [
-        f"{row['finalists']} finalists, {row['luck']}: {error} {row[error]}"
+    said = {
+        f"{row['finalists']} finalists, {row['samples']} samples, {row['luck']}": row
         for row in result["rows"]
+    }
+    return [
+        f"{what}: {error} {row[error]}"
+        for what, row in said.items()
         for error, draws in asked.items()
         if limits(row[error], result[draws])[0]
         > (RARE if row["luck"] == "rare bad in one" else FLOOR)
+    ] + [
+        f"{what}: covered {row['covered']}"
+        for what, row in said.items()
+        if row["samples"] == FEW
+        and limits(row["covered"], result["draws"])[1] < COVERS[row["luck"] == AREA]
     ]

@@ -29,13 +29,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.confirm.finalists import Scored
 from sweeps.confirm.intervals import Estimate, Outcomes, moments_of
 from sweeps.interval import Interval
 
@@ -202,6 +203,7 @@ class Joint:
         outlying: (K,) number of folds on which a finalist is far below its others.
         folds: Number of folds.
         estimates: Each mean with its own error.
+        is_right_or_wrong: Whether each sample has a score of 0 or 1.
     """
 
     means: NDArray[np.float64]
@@ -213,6 +215,7 @@ class Joint:
     outlying: NDArray[np.int64]
     folds: int
     estimates: Sequence[Estimate]
+    is_right_or_wrong: bool
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Joint:
@@ -245,6 +248,7 @@ class Joint:
             outlying,
             outcomes.folds,
             [one.times((1 + factor) / 2) for one in moments.mean_estimates()],
+            bool(((outcomes.scores == 0) | (outcomes.scores == 1)).all()),
         )
 
     @cached_property
@@ -472,10 +476,13 @@ class Selection:
     most: int
 
 
-def quotable(joint: Joint, taken: int, picked: Selection | None = None) -> tuple[Interval, float]:
+def quotable(
+    joint: Joint, taken: int, scored: Scored, picked: Selection | None = None
+) -> tuple[Interval, float]:
     """Return the figure of a finalist that was selected on the folds that measure it, and its bias.
 
-    The figure is its mean less the bias, with a 95 % interval that allows for the selection.
+    The figure is its mean less the bias, with a 95 % interval that allows for the selection, in the
+    unit and the limits of the metric.
 
     Lower end: `taken` may be whoever its outcomes flatter, so it holds for all finalists at once
     (one-sided max-t). Upper end of the leader: it is no better than the best, whose mean is no
@@ -483,6 +490,11 @@ def quotable(joint: Joint, taken: int, picked: Selection | None = None) -> tuple
     Casella & Wells 2018). The bias is that of the largest of draws around the means, which are
     shrunk to their common mean as far as their spread is no more than their errors (Stein 1956).
     Those that were left out are drawn, too: their errors are taken for those of the others.
+
+    Near a limit of the metric, a mean that was selected for being too good has an error that is too
+    small. So the interval is on the metric's scale around the mean, to which the error belongs, and
+    not around the figure. Where each sample is right or wrong, the level for all finalists is wide
+    enough without that.
     """
     errors = np.array([one.error for one in joint.estimates])
     freedom = np.array([one.freedom for one in joint.estimates])
@@ -494,8 +506,11 @@ def quotable(joint: Joint, taken: int, picked: Selection | None = None) -> tuple
     else:
         high = float(joint.means[taken] + _quantile(level, freedom[taken]) * errors[taken])
     bias = _bias_of_the_largest(joint, picked) if taken == joint.leader else 0.0
-    mean = float(joint.means[taken]) - bias
-    return Interval(mean, min(float(low), mean), max(high, mean)), bias
+    mean, figure = float(joint.means[taken]), float(joint.means[taken]) - bias
+    middle = figure if joint.is_right_or_wrong else mean
+    found = scored.measured(Interval(middle, min(float(low), middle), max(high, middle)))
+    value = min(max(scored.sign * figure, found.low), found.high)
+    return replace(found, value=value), bias
 
 
 def _with_more(covariance: NDArray[np.float64], more: int) -> NDArray[np.float64]:

@@ -127,14 +127,14 @@ def decide(
     order = sorted(range(len(made)), key=lambda n: (n != joint.leader, -joint.means[n]))
     as_good = (number for number in order if made[number].as_good)
     taken = min(as_good, key=lambda number: costs.get(made[number].finalist, 0.0))
-    figure, bias = quotable(joint, taken, _selection(finalists, left_after, scored))
+    figure, bias = quotable(joint, taken, scored, _selection(finalists, left_after, scored))
     gained = _gain_over_control(outcomes, finalists)
     return Verdict(
         standings=[made[number] for number in order],
         champion=made[taken].finalist,
         is_settled=claims.better is not None,
         margin=margin,
-        quotable=scored.measured(figure),
+        quotable=figure,
         quotable_bias=bias,
         gain_over_control=gained and scored.difference(gained),
         components=components_of(joint, outcomes),

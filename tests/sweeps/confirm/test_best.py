@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.finalists import ACCURACY, simulated
+from benchmarks.finalists import ACCURACY, AREA, simulated
 from sweeps.confirm.best import (
     AS_GOOD_AT_FIRST,
     LEVEL,
@@ -24,6 +24,7 @@ from sweeps.confirm.best import (
     single_level,
     spent,
 )
+from sweeps.confirm.finalists import Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean, pool_factor
 from tests.chance import at_least, at_most
 
@@ -154,6 +155,9 @@ def test_looking_until_it_is_settled_calls_one_of_two_equals_better_in_five_of_a
 # The figure to quote, where others were left out after the first folds.
 
 
+SCORED = Scored.by("best_val_accuracy", "maximize")
+
+
 def left_after(outcomes, first=8, most=2):
     """Return the outcomes of the two with the best first folds, and what was left out."""
     means = outcomes.by_fold[:, :first].mean(axis=1)
@@ -172,8 +176,8 @@ def test_the_errors_of_those_that_were_left_out_are_those_of_the_others():
     apart = joint.covariance[np.triu_indices(3, 1)].mean()
     assert [whole[3, 4], whole[0, 4]] == pytest.approx([apart, apart])
     np.testing.assert_array_equal(_with_more(joint.covariance, 0), joint.covariance)
-    plain, own = quotable(joint, joint.leader)
-    allowing, bias = quotable(joint, joint.leader, others)
+    plain, own = quotable(joint, joint.leader, SCORED)
+    allowing, bias = quotable(joint, joint.leader, SCORED, others)
     assert joint.means[joint.leader] - allowing.low > joint.means[joint.leader] - plain.low
     assert bias <= own + 0.0005, "the others were far behind"
     assert np.all(np.linalg.eigvalsh(joint.covariance - joint.fixed_covariance) > 0)
@@ -182,7 +186,7 @@ def test_the_errors_of_those_that_were_left_out_are_those_of_the_others():
 def test_a_budget_that_ends_with_the_first_folds_leaves_a_figure_to_quote():
     outcomes, left = left_after(simulated(np.random.default_rng(9), 0, 6, 20))
     joint = Joint.of(outcomes.first(8))
-    figure, bias = quotable(joint, joint.leader, left)
+    figure, bias = quotable(joint, joint.leader, SCORED, left)
     assert 0 < bias < 0.02
     assert figure.low < figure.value < figure.high
 
@@ -196,8 +200,26 @@ def test_the_figure_to_quote_allows_for_those_that_were_left_out():
         outcomes, left = left_after(simulated(random, 0, 12, 20))
         joint = Joint.of(outcomes)
         for name, given in (("plain", None), ("allowing", left)):
-            figure, _ = quotable(joint, joint.leader, given)
+            figure, _ = quotable(joint, joint.leader, SCORED, given)
             found[name].append((figure.value - ACCURACY, figure.low <= ACCURACY <= figure.high))
     off, covered = ({k: np.mean([v[n] for v in vs]) for k, vs in found.items()} for n in (0, 1))
     assert abs(off["allowing"]) < 0.001 < off["plain"]
     assert covered["allowing"] >= at_least(0.95, draws) / draws
+
+
+@pytest.mark.parametrize(("luck", "value"), [(AREA, "auc"), ("normal", "accuracy")])
+def test_an_interval_near_a_limit_belongs_to_the_mean_that_its_error_is_of(luck, value):
+    """But where each sample is right or wrong, it belongs to the figure."""
+    sizes, scored = (50,) * 4, Scored.by(f"best_val_{value}", "maximize")
+    outcomes = simulated(np.random.default_rng(3), 0, 6, 20, luck=luck, sizes=sizes)
+    joint = Joint.of(outcomes)
+    assert joint.is_right_or_wrong == (luck != AREA)
+    figure, bias = quotable(joint, joint.leader, scored)
+    assert figure.low < figure.value < figure.high <= 1
+    assert figure.value == pytest.approx(joint.means[joint.leader] - bias)
+    plain = dataclasses.replace(joint, is_right_or_wrong=True)
+    narrow, _ = quotable(plain, joint.leader, scored)
+    assert (narrow.high - narrow.low < figure.high - figure.low) == (luck == AREA)
+    loss = Scored.by("best_val_loss", "minimize")
+    turned, _ = quotable(dataclasses.replace(joint, means=joint.means - 1), joint.leader, loss)
+    assert 0 < turned.low < turned.value < turned.high
