@@ -20,11 +20,11 @@ from optuna.distributions import (
 )
 
 from search_spaces.objectives import Objective
+from sweeps.analysis.confusion import best_confusion, class_names
 from sweeps.analysis.data import SweepData, logits
 from sweeps.analysis.rows import TrialRow
 from sweeps.interval import Interval, Z, wilson
 from sweeps.records import Record
-from sweeps.records.confusion import best_confusion, class_names
 from sweeps.wording import counted, format_ends, format_metric, format_value, in_a_row
 
 Domain = CategoricalDistribution | FloatDistribution | IntDistribution

@@ -15,10 +15,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from sweeps.analysis.confusion import best_confusion, class_names
 from sweeps.analysis.rows import STATES, TrialRow, front_rows
 from sweeps.errors import UsageError
 from sweeps.records import Record
-from sweeps.records.confusion import best_confusion, class_names
 from sweeps.wording import first_line, plain_numbers
 
 if TYPE_CHECKING:

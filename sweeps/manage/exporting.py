@@ -178,12 +178,12 @@ def _answers_alike(recorded: NDArray[np.float64], now: NDArray[Any]) -> str:
 
 
 _PREDICT: Final = """\
-import contextlib, io, json, runpy
+import contextlib, io, runpy
 import numpy as np
 
 def predict(inputs):
     total = 0
-    for name, weight in json.load(open("members.json")).items():
+    for name, weight in MEMBERS.items():
         with contextlib.chdir(name), contextlib.redirect_stdout(io.StringIO()):
             model = runpy.run_path("use.py")["model"]
         answer = getattr(model, "predict_proba", model.predict)
@@ -214,9 +214,9 @@ def _export_members(
             )
         (part / name / "use.py").write_text(code.strip() + "\n", encoding="utf-8")
         names[name] = member.weight
-    (part / "members.json").write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
-    (part / "predict.py").write_text(_PREDICT, encoding="utf-8")
-    return _PREDICT, f"Of each member: {said[:1].lower()}{said[1:]}"
+    predict = _PREDICT.replace("MEMBERS", repr(names))
+    (part / "predict.py").write_text(predict, encoding="utf-8")
+    return predict, f"Of each member: {said[:1].lower()}{said[1:]}"
 
 
 def _check_empty(folder: Path) -> None:

@@ -170,10 +170,9 @@ class Evaluations:
 
         Returns:
             `labels` (n,), and for each entry, by its index, `logits_<index>` (trainings, n,
-            classes) and `correct_<index>` (trainings, n). Evaluations made before there were
-            ensembles have no logits. By another metric than accuracy `samples`, the number n, and
-            for each entry `values_<index>` (trainings, n), the metric of each sample, or
-            (trainings, 1), that of all; and `vote_...`, the scores of votes, larger is better.
+            classes) and `correct_<index>` (trainings, n). By another metric than accuracy
+            `samples`, the number n, and for each entry `values_<index>` (trainings, n), the metric
+            of each sample, or (trainings, 1), that of all. Others are of earlier versions.
 
         Raises:
             RecordError: The scores are damaged.
@@ -245,6 +244,3 @@ def _check_scores(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> N
         logits = scores.get(f"logits_{place}")
         if logits is not None and (logits.ndim != 3 or logits.shape[:2] != allowed[0]):
             raise FormatError(f"logits_{place} of {entry.label} has the shape {logits.shape}")
-    for name, votes in scores.items():
-        if name.startswith("vote_") and votes.shape[-1:] != (n,):
-            raise FormatError(f"{name} has the shape {votes.shape}")

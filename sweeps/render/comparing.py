@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.analysis.confusion import best_confusion, class_names
 from sweeps.analysis.data import SweepData, read_sweep
 from sweeps.analysis.findings import AccuracyDifference, paired_difference, rightness
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.errors import UsageError
 from sweeps.records import Record, RecordStore, SweepInfo
-from sweeps.records.confusion import best_confusion, class_names
 from sweeps.render.page import render_page
 from sweeps.render.section import COMPARED, Axis, Block, Chart, Section, Table, Text
 from sweeps.render.sections.classes import confusion_chart, difference_chart, recall_chart

@@ -349,8 +349,12 @@ def describe_extension(before: SweepInfo, info: SweepInfo, prior: Sequence[Queue
     """Return a line that says which generation `--extend` began, and which trials it has taken."""
     if info.generation == before.generation:
         return f"nothing to extend: generation {info.generation} has these options already"
-    begins = f"generation {info.generation} begins with trial {info.first_trial}"
-    return f"{begins}; {describe_prior(prior)}"
+    outside = [trial.prior for trial in prior if trial.prior and trial.prior.point is None]
+    first = f" (the first outside: {outside[0].obstacle})" if outside else ""
+    return (
+        f"generation {info.generation} begins with trial {info.first_trial}; "
+        f"{len(prior) - len(outside)} of {len(prior)} earlier trials lie in the new space{first}"
+    )
 
 
 def _as_they_were(
@@ -479,10 +483,3 @@ def describe_imported(imported: Imported) -> str:
     """Return a line: how many results found elsewhere the sampler knows."""
     known = counted(len(imported.trials), "imported result")
     return f"its sampler knows {known} of {imported.source}, which count for nothing else"
-
-
-def describe_prior(prior: Sequence[QueuedTrial]) -> str:
-    """Return a line: how many earlier trials lie in the new space, and why the others do not."""
-    outside = [trial.prior for trial in prior if trial.prior and trial.prior.point is None]
-    line = f"{len(prior) - len(outside)} of {len(prior)} earlier trials lie in the new space"
-    return f"{line} (the first outside: {outside[0].obstacle})" if outside else line

@@ -164,13 +164,9 @@ def what_a_pruner_sees(config: SweepConfig) -> str:
     ahead, trials = config.ask_ahead, config.limits.trials
     if config.order != "number":
         return "judges a trial by those that had ended when it was proposed"
+    by = f"by trials 0 to n - {ahead} (--ask-ahead {ahead})"
     if trials <= ahead:
-        return (
-            f"ends nothing: trial n is judged by trials 0 to n - {ahead} (--ask-ahead {ahead}), "
-            f"and there are {trials}"
-        )
-    return (
-        f"judges trial n by trials 0 to n - {ahead} (--ask-ahead {ahead}): the first {ahead} of "
-        f"{trials} by none, the last by {trials - ahead}"
-        + ("; a smaller --ask-ahead lets it end more" if ahead > 1 else "")
-    )
+        return f"ends nothing: trial n is judged {by}, and there are {trials}"
+    more = "; a smaller --ask-ahead lets it end more" if ahead > 1 else ""
+    seen = f"the first {ahead} of {trials} by none, the last by {trials - ahead}"
+    return f"judges trial n {by}: {seen}{more}"

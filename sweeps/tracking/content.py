@@ -23,9 +23,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from search_spaces.objectives import in_words
+from sweeps.analysis.confusion import confusion_tags
 from sweeps.journal.events import Outcome, Record
 from sweeps.records.conclusions import confirmed_by
-from sweeps.records.confusion import confusion_tags
 from sweeps.records.sweep import SweepInfo, data_in_words
 from sweeps.wording import printable
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sweeps.analysis.confusion import best_confusion, class_names, confusion_of, kept_epoch
 from sweeps.journal.events import Record
 from sweeps.records.conclusions import confirmed_by
-from sweeps.records.confusion import best_confusion, class_names, confusion_of, kept_epoch
 from sweeps.records.ranking import leading
 from sweeps.records.store import RecordStore
 from sweeps.records.sweep import SweepInfo

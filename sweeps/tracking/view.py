@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from sweeps.analysis.confusion import confusion_of, confusion_tags
 from sweeps.analysis.table import in_order_of_space, merge_orders
 from sweeps.journal.events import Record
 from sweeps.records.conclusions import VerdictConclusion
-from sweeps.records.confusion import confusion_of, confusion_tags
 from sweeps.records.ranking import leading, pareto_front
 from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.content import (

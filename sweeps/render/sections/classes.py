@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.analysis.confusion import best_confusion, class_names, worst_confusions
 from sweeps.analysis.data import SweepData, logits, softmax
 from sweeps.errors import ExperimentError, SamplesWarning
 from sweeps.interval import wilson
-from sweeps.records.confusion import best_confusion, class_names, worst_confusions
 from sweeps.render.section import (
     Axis,
     Block,

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sweeps.records.confusion import class_names, confusion_of, confusion_tags, kept_epoch
+from sweeps.analysis.confusion import class_names, confusion_of, confusion_tags, kept_epoch
 from tests.sweeps.factories import make_record
 
 
