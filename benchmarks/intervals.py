@@ -22,6 +22,7 @@ import argparse
 import hashlib
 import inspect
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
@@ -45,6 +46,7 @@ from benchmarks.markdown import markdown
 from benchmarks.options import at_least_one, cache_folder, whole_numbers
 from sweeps import by_sample, interval
 from sweeps.confirm import best, comparison, intervals
+from sweeps.confirm import finalists as scoring
 from sweeps.confirm.best import LOOKS, Joint, claims_at
 from sweeps.confirm.comparison import FIRST, FIRST_IF_QUICK, Verdict, best_of, decide, margin_of
 from sweeps.confirm.finalists import ACCURACY, Finalist, Scored
@@ -54,8 +56,8 @@ from sweeps.workspace.files import write_atomically
 
 FLOOR: Final = 0.055
 """No error may be more frequent, in any generator; but see `RARE`."""
-COVERS: Final = {False: 0.94, True: 0.93}
-"""What the interval to quote covers at least with few samples; of an area near 1 (True) less."""
+COVERS: Final = {"normal": 0.94, AREA: 0.93}
+"""What the interval to quote covers at least with few samples."""
 _OF_EQUALS: Final = ("false", "missed", "covered")
 _OF_LEADS: Final = ("seen", "wrong", "left out")
 _OF_PEEKING: Final = ("false at any look", "missed at any look")
@@ -64,7 +66,9 @@ RARE: Final = 0.065
 FOLDS: Final = LOOKS[0]
 FEW: Final = 200
 CACHE: Final = Path(__file__).parent / "results" / "intervals"
-_DECIDES: Final = (generators, best, by_sample, comparison, interval, intervals)
+_DECIDES: Final = (
+    generators, best, by_sample, comparison, scoring, interval, intervals, sys.modules[__name__],
+)  # fmt: skip
 """Modules of which any change makes the cases anew."""
 
 
@@ -268,19 +272,19 @@ def failures(result: dict[str, Any]) -> list[str]:
     """
     asked = {"false": "draws", "missed": "draws", "wrong": "leads"}
     asked |= dict.fromkeys(_OF_PEEKING, "peeking")
-    said = {
-        f"{row['finalists']} finalists, {row['samples']} samples, {row['luck']}": row
+    said = [
+        (f"{row['finalists']} finalists, {row['first']} first folds, {row['luck']}", row)
         for row in result["rows"]
-    }
+    ]
     return [
         f"{what}: {error} {row[error]}"
-        for what, row in said.items()
+        for what, row in said
         for error, draws in asked.items()
         if limits(row[error], result[draws])[0]
         > (RARE if row["luck"] == "rare bad in one" else FLOOR)
     ] + [
         f"{what}: covered {row['covered']}"
-        for what, row in said.items()
+        for what, row in said
         if row["samples"] == FEW
-        and limits(row["covered"], result["draws"])[1] < COVERS[row["luck"] == AREA]
+        and limits(row["covered"], result["draws"])[1] < COVERS[row["luck"]]
     ]

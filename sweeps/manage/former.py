@@ -126,12 +126,15 @@ def _take_sweep(home: Home, folder: Path, names: set[str], leave: Report) -> Swe
 
 @dataclass(frozen=True)
 class _Sweep:
+    """One former sweep, and where it goes."""
+
     home: Home
     folder: Path
     store: RecordStore
     leave: Report
 
     def carry(self, document: dict[str, Any]) -> None:
+        """Write its journal, and the files of its attempts."""
         self._begin(document)
         for pattern, read in (
             ("code-*.json", self._code), ("foreign.json", _as(events.Received)),
@@ -173,11 +176,8 @@ class _Sweep:
 
     def _generation(self, found: dict[str, Any]) -> dict[str, Any]:
         one = _renamed(found)
-        fingerprint = one["fingerprint"]
-        if fingerprint.get("order") == "slots":
-            fingerprint["order"] = "number"
-        if (sampler := fingerprint["sampler"])["name"] == "tpe":  # what Optuna had unasked
-            sampler["options"].setdefault("n_startup_trials", 10)
+        if one["fingerprint"].get("order") == "slots":
+            one["fingerprint"]["order"] = "number"
         if defaults := one["space"].get("defaults"):
             one["space"]["defaults"] = _renamed(defaults)
         if place := without_place(one["directory"]):  # the space of a confirmation comes along

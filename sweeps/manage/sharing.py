@@ -38,6 +38,7 @@ from sweeps.workspace.names import check_sweep_name
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 3"
+_FORMER: Final = ("sweeps-share 1", "sweeps-share 2")
 _ALLOWED: Final = re.compile(  # [0-9]: \d takes the digits of every script
     rf"{re.escape(FILE)}|texts/[0-9a-f]{{64}}"
     r"|trials/[0-9]{4,9}-[0-9]{1,9}\.(npz|weights\.npz|files\.zip)"
@@ -222,11 +223,13 @@ def _manifest(text: bytes) -> Mapping[str, str]:
     """Return the SHA-256 (hex) of each file in the archive, by name, from its manifest."""
     try:
         found = msgspec.convert(files.parse_json(text), dict[str, Any])
-        if found.get("format") != _FORMAT:
+        if found.get("format") in _FORMER:
             raise _RefusedError(
-                f"format {found.get('format')!r}, needed {_FORMAT!r}; import it with the version "
-                "that made it, and take over that home: `sweeps import HOME` (docs/upgrading.md)"
+                f"an earlier version made it ({found['format']}): import it with that version, and "
+                "take over that home: `sweeps import HOME` (docs/upgrading.md)"
             )
+        if found.get("format") != _FORMAT:
+            raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
         return msgspec.convert(found, _Manifest).files
     except FormatError:
         raise

@@ -25,7 +25,7 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final, TypeVar
 
@@ -54,19 +54,24 @@ MOST_SEEN: Final = 1000
 """Ended trials that TPE is shown of a longer sweep: its work grows with their number."""
 START_UP: Final = 5
 """Outcomes that TPE of a new sweep sees before its model proposes; evidence: docs/evidence."""
+_EARLIER_START_UP: Final = 10
+"""That of a sweep whose options do not say it: Optuna's, with which earlier sweeps were made."""
 _START_UP_OPTION: Final = "n_startup_trials"
 
 
 def completed(choice: Component, stored: Mapping[str, Any] | None) -> Component:
     """Return a sampler with the start-up that it has if no option says it.
 
-    That is the one of the sweep that goes on (`stored`), since an earlier version had another.
+    The options of a new sweep's TPE say it, and are part of its fingerprint. Those of a sweep made
+    earlier (`stored`) may not: then it has Optuna's, and its options stay as they are.
     """
     if choice.name != "tpe":
         return choice
-    there = stored["options"] if stored and stored["name"] == "tpe" else {}
-    start_up = there.get(_START_UP_OPTION, START_UP)
-    return Component("tpe", {_START_UP_OPTION: start_up, **choice.options})
+    there = stored or {}
+    if there.get("name") != "tpe" or _START_UP_OPTION in there.get("options", {}):
+        return Component("tpe", {_START_UP_OPTION: START_UP, **choice.options})
+    implied = (_START_UP_OPTION, _EARLIER_START_UP)
+    return Component("tpe", dict(one for one in choice.options.items() if one != implied))
 
 
 MOST_FOR_MODEL: Final = 200
@@ -91,6 +96,12 @@ def chosen_by_auto(space: Space, trials: int) -> tuple[Component, str]:
     if len(names) > MOST_DIMENSIONS:  # distances say little there
         return Component("tpe"), f"{parameters}, more than {MOST_DIMENSIONS}"
     return Component("gp"), f"{counted(trials, 'trial')} of {parameters}"
+
+
+def options_in_full(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a stored sampler, with those that it has without saying so."""
+    implied = {_START_UP_OPTION: _EARLIER_START_UP} if stored.get("name") == "tpe" else {}
+    return {**implied, **(stored.get("options") or {})}
 
 
 def options_given(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +168,7 @@ def sampler_factory(
     options, samplers = dict(choice.options), optuna.samplers
     match choice.name:
         case "tpe":
+            options = options_in_full(asdict(choice))
             tpe = {"multivariate": True, "group": True, "constant_liar": True, **options}
             cautious = {"n_ei_candidates": 1}
             factory = SamplerFactory(

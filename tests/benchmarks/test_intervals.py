@@ -59,10 +59,19 @@ def test_real_seeds_have_the_spread_that_was_measured():
 )
 def test_it_fails_where_errors_are_more_frequent_than_promised(luck, false, fails):
     errors = ("missed", "wrong", "false at any look", "missed at any look")
-    row = {"luck": luck, "finalists": 2, "samples": 4000, "false": false, "covered": 0.8}
+    row = {
+        "luck": luck,
+        "finalists": 2,
+        "first": 8,
+        "samples": 4000,
+        "false": false,
+        "covered": 0.8,
+    }
     row |= dict.fromkeys(errors, 0.0)
     result = {"draws": 2000, "leads": 200, "peeking": 2000}
     assert bool(intervals.failures({**result, "rows": [row]})) == fails
+    other = {**row, "first": 20, "false": 0.0}
+    assert bool(intervals.failures({**result, "rows": [row, other]})) == fails, "each row"
     later = {**row, "false": 0.0, "missed at any look": false}
     assert bool(intervals.failures({**result, "rows": [later]})) == fails
 
@@ -73,6 +82,6 @@ def test_it_fails_where_errors_are_more_frequent_than_promised(luck, false, fail
 )
 def test_it_fails_where_intervals_of_few_samples_cover_less_than_promised(luck, covered, fails):
     errors = ("false", "missed", "wrong", "false at any look", "missed at any look")
-    row = {"luck": luck, "finalists": 2, "samples": 200, "covered": covered}
+    row = {"luck": luck, "finalists": 2, "first": 8, "samples": 200, "covered": covered}
     result = {"draws": 1000, "leads": 200, "peeking": 0}
     assert bool(intervals.failures({**result, "rows": [row | dict.fromkeys(errors, 0.0)]})) == fails

@@ -21,6 +21,7 @@ from sweeps.records import (
     describe_learned,
 )
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
+from sweeps.study.samplers import options_in_full
 from sweeps.wording import counted, spans
 from sweeps.workspace.provenance import is_mixed
 
@@ -173,7 +174,7 @@ def _run_command(data: SweepData, trials: int) -> str:
     words += ["--seed", str(prints.get("seed", 0))]
     for option in ("sampler", "pruner"):
         chosen = prints.get(option)
-        options = (chosen.get("options") or {}) if isinstance(chosen, Mapping) else {}
+        options = options_in_full(chosen) if isinstance(chosen, Mapping) else {}
         name = chosen.get("name", "") if isinstance(chosen, Mapping) else chosen
         words += [f"--{option}", str(name)]
         for name, value in options.items():

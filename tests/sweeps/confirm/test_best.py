@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.finalists import ACCURACY, AREA, simulated
+from sweeps.confirm import best
 from sweeps.confirm.best import (
     AS_GOOD_AT_FIRST,
     LEVEL,
@@ -223,3 +224,12 @@ def test_an_interval_near_a_limit_belongs_to_the_mean_that_its_error_is_of(luck,
     loss = Scored.by("best_val_loss", "minimize")
     turned, _ = quotable(dataclasses.replace(joint, means=joint.means - 1), joint.leader, loss)
     assert 0 < turned.low < turned.value < turned.high
+
+
+def test_a_figure_lies_in_its_interval_however_large_its_bias_is(monkeypatch):
+    outcomes = simulated(np.random.default_rng(3), 0, 6, 20, luck=AREA, sizes=(50,) * 4)
+    joint = Joint.of(outcomes)
+    monkeypatch.setattr(best, "_bias_of_the_largest", lambda joint, picked: 0.3)
+    figure, bias = quotable(joint, joint.leader, Scored.by("best_val_auc", "maximize"))
+    assert figure.value == pytest.approx(joint.means[joint.leader] - bias)
+    assert figure.low <= figure.value <= figure.high

@@ -19,6 +19,7 @@ from sweeps.study.samplers import (
     chosen_by_auto,
     completed,
     make_pruner,
+    options_in_full,
     sampler_factory,
 )
 from tests.sweeps.conftest import TOY
@@ -128,18 +129,25 @@ def toy(tmp_path):
         ({"n_startup_trials": 7}, None, {"n_startup_trials": 7}),
         ({}, {"name": "random", "options": {}}, {"n_startup_trials": 5}),
         ({}, {"name": "tpe", "options": {"n_startup_trials": 5}}, {"n_startup_trials": 5}),
-        ({}, {"name": "tpe", "options": {"n_startup_trials": 10}}, {"n_startup_trials": 10}),
-        (
-            {"n_startup_trials": 7},
-            {"name": "tpe", "options": {"n_startup_trials": 10}},
-            {"n_startup_trials": 7},
-        ),
+        ({}, {"name": "tpe", "options": {}}, {}),
+        ({"n_startup_trials": 10}, {"name": "tpe", "options": {}}, {}),
+        ({"n_startup_trials": 7}, {"name": "tpe", "options": {}}, {"n_startup_trials": 7}),
+        ({}, {"name": "tpe", "options": {"group": False}}, {}),
     ],
 )
 def test_the_start_up_of_a_new_sweep_is_said_and_that_of_an_earlier_one_is_kept(
     asked, stored, expected
 ):
     assert completed(Component("tpe", asked), stored).options == expected
+
+
+def test_a_start_up_that_nobody_said_is_that_of_earlier_sweeps():
+    assert sampler_factory(Component("tpe")).make(0, 0)._n_startup_trials == 10
+    assert options_in_full({"name": "tpe", "options": {"group": False}}) == {
+        "n_startup_trials": 10,
+        "group": False,
+    }
+    assert options_in_full({"name": "random", "options": {}}) == {}
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "qmc", "optuna.samplers.NSGAIISampler"])
