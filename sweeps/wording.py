@@ -126,7 +126,7 @@ def fresh_name(metric: str) -> str:
 
     There the names of the search mislead: `best_val_mae` is that of its validation set.
     """
-    return re.sub("^(best_)?val_|^block_", "", metric) or metric
+    return re.sub("^(best_)?val_", "", metric) or metric
 
 
 def format_difference(metric: str, value: float, reference: float) -> str:

@@ -178,7 +178,6 @@ def _import_shared(file: Path, asked: RunOptions) -> None:
 
 
 def _import_former(old: Path, asked: RunOptions) -> None:
-    from sweeps.experiments.folds import ON_FOLDS
     from sweeps.home import Home, home_folder
     from sweeps.manage.doctor import repair
     from sweeps.manage.former import take_over
@@ -200,8 +199,7 @@ def _import_former(old: Path, asked: RunOptions) -> None:
     pending, here = [], {info.id for info in taken}
     for info in (info for info in _to_send(home) if info.id in here):
         try:
-            if info.experiment.endswith(ON_FOLDS):  # its runs may have former metrics
-                repair(home, [info], uri, lambda line: None)
+            repair(home, [info], uri, lambda line: None)  # its runs may have former names
             pending += sync_sweep(home, info, uri).pending
         except (UsageError, RecordError) as error:
             complain(str(error))

@@ -40,7 +40,7 @@ from sweeps.experiments.code import code_of, is_shipped
 from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
-from sweeps.records import SweepInfo
+from sweeps.records import RecordStore, SweepInfo, confirmed_by
 from sweeps.study.points import point_key
 from sweeps.study.proposals import Exhausted
 from sweeps.study.samplers import (
@@ -317,6 +317,10 @@ def _sweep_of_that_name(home: Home, options: RunOptions) -> str:
     info = home.find(said) if said and re.fullmatch(r"[\w.-]+", said) else None
     if info is None:
         return ""
+    if (searched := confirmed_by(info.directory)) is not None:
+        known = RecordStore(home.sweeps_folder / searched).info()
+        confirms = shlex.join(["sweeps", "confirm", known.name if known else searched])
+        return f"\n  {said!r} is a confirmation here; to go on with it: {confirms}"
     space = info.space.get("name", "")
     if info.directory is not None:
         file = next(Path(info.directory).glob(f"{space}.y*ml"), Path(info.directory, "space.yaml"))

@@ -17,7 +17,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -288,8 +288,8 @@ class AccessLog(Evaluations):
             self._home.shared.send_evaluations()
 
 
-def take_evaluations(home: Home, folder: Path) -> None:
-    """Copy the evaluations of a test set from the folder of another home.
+def take_evaluations(home: Home, folder: Path, name: Callable[[Path], object]) -> None:
+    """Copy the evaluations of a test set from the folder of a home; `name` rewrites each list.
 
     Raises:
         FormatError: The home has others of that test set.
@@ -302,6 +302,8 @@ def take_evaluations(home: Home, folder: Path) -> None:
             home.place(part, target)
     elif any(not (target / path.name).exists() for path in folder.iterdir()):
         raise FormatError("the home has other evaluations of that test set")
+    for path in listed(target, "*.json"):
+        name(path)
 
 
 def evaluations_of(home: Home, sweeps: Sequence[str]) -> list[tuple[AccessLog, Evaluation]]:

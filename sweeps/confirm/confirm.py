@@ -454,7 +454,7 @@ class _Work:
         if not is_trained(home, self._info, checked, finalists):
             store = home.store(self._info.id)
             best = next(iter(ranked(store.read_all(), self._info.direction)))
-            self._verifier.begin(store, best, self._confirmation.experiment)
+            self._verifier.begin(store, best, self._confirmation.space.experiment)
         self._going = finalists
         self._run(checked.on_first)
         if checked.on_first < checked.folds and self._ran.stopped_by is None:

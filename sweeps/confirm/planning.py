@@ -1,14 +1,14 @@
 """Prepares and runs the confirmation of a sweep, which is itself a sweep: finalists by fresh folds.
 
 So a confirmation has everything that a sweep has: workers, records, resumption after any kill, runs
-in MLflow, doctor. Its space is a file in the folder of the sweep that it confirms. This folder, not
-a name, connects the two. The same command continues it.
+in MLflow, doctor. Its space is made in memory, and stands in its own journal. The folder in which
+that space would lie, below the sweep that it confirms, connects the two, not a name. The same
+command continues it.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +17,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-import yaml
-
 from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
-from search_spaces.space import Confirming
+from search_spaces.space import Confirming, Space
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import FAILURES
@@ -63,7 +61,6 @@ from sweeps.runner.budget import Reserve, parts_of
 from sweeps.wording import format_seconds
 from sweeps.workspace.names import free_name
 
-SPACE: Final = "space.yaml"
 _CONFIRMATION: Final = "-confirmation"
 """Suffix of the name of a confirmation."""
 REFIT, CONTROL_FOLDER = "refit", "finalists-0"
@@ -77,17 +74,22 @@ class Confirmation:
 
     Attributes:
         name: Name of its sweep.
-        folder: The folder of its space.
+        space: Its space.
         finalists: The finalists to train: those that take part, and those that were left out after
             it had begun.
         experiment: Import path of the experiment that trains on folds.
     """
 
     name: str
-    folder: Path
+    space: Space
     finalists: Sequence[Finalist]
     folds: int
-    experiment: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its space."""
+        assert self.space.directory is not None
+        return self.space.directory
 
 
 def plan_confirmation(
@@ -98,7 +100,7 @@ def plan_confirmation(
     left_out: Sequence[Finalist] = (),
     most: int = 0,
 ) -> Confirmation:
-    """Find a confirmation of these finalists that was begun, or write the space of a new one.
+    """Find a confirmation of these finalists that was begun, or make a new one.
 
     A confirmation that was begun with the same finalists is continued, and so is one that was begun
     with these and those left out. A new space has as many folds as could be asked for later
@@ -109,19 +111,16 @@ def plan_confirmation(
     """
     experiment, scored = experiment_on_folds(home, info)
     trained = trained_with(home, info, finalists, folds, left_out)
-    tail = _find(home, info, trained, folds)
-    places = max(most, folds) if tail is None else _places(home.sweeps_folder / tail)
-    text = confirming_space(experiment, trained, places, scored)
-    wanted = _essence(text)
-    sweep_folder = home.store(info.id).folder
-    begun = _begun(home)
-    folders = (sweep_folder / f"finalists-{number}" for number in itertools.count(1))
-    folder = next(
-        f for f in folders if _space_in(f) in ({wanted} if _tail(f) in begun else {wanted, None})
-    )
+    begun, tail, places = _begun(home), _find(home, info, trained, folds), max(most, folds)
+    if tail is None:
+        tails = (Path(info.id, f"finalists-{number}") for number in itertools.count(1))
+        tail = next(tail for tail in tails if tail not in begun)
+    else:
+        places = _places(begun[tail])
+    folder = home.sweeps_folder / tail
+    space = confirming_space(experiment, trained, places, scored, folder)
     name = name_for(home, folder, f"{info.name}{_CONFIRMATION}")
-    _write_space(home, folder / SPACE, text)
-    return Confirmation(name, folder, trained, folds, experiment)
+    return Confirmation(name, space, trained, folds)
 
 
 def trained_with(
@@ -154,26 +153,30 @@ def begun_with(
 def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
     """Return the folder, below the records, of a confirmation that was begun; None without one.
 
-    Its space has as many folds or more: first those with as many, as earlier versions wrote them.
+    Its space has as many folds or more: first those with as many, as earlier versions made them.
     """
     experiment, scored = experiment_on_folds(home, info)
     found = []
-    for tail in _begun(home):
-        if tail.parent.name != info.id or (places := _places(home.sweeps_folder / tail)) < folds:
-            continue
-        text = confirming_space(experiment, finalists, places, scored)
-        if _space_in(home.sweeps_folder / tail) == _essence(text):
-            found.append((places, tail))
+    for tail, begun in _begun(home).items():
+        if tail.parent.name == info.id and (places := _places(begun)) >= folds:
+            space = confirming_space(experiment, finalists, places, scored, tail)
+            if _is_alike(begun, space):
+                found.append((places, tail))
     return min(found)[1] if found else None
 
 
-def _places(folder: Path) -> int:
-    """Return the number of folds of a confirmation's space; 0 without a space."""
-    try:
-        document = yaml.safe_load((folder / SPACE).read_text(encoding="utf-8"))
-        return int(document["parameters"][FOLD]["high"]) + 1
-    except (FileNotFoundError, KeyError, TypeError, ValueError, RecursionError, yaml.YAMLError):
-        return 0
+def _places(confirmation: SweepInfo) -> int:
+    """Return the number of folds of a confirmation's space; 0 if it has none."""
+    for parameter in confirmation.space["body"].get("parameters", ()):
+        if parameter["name"] == FOLD:
+            return int(parameter["domain"].get("high", -1)) + 1
+    return 0
+
+
+def _is_alike(begun: SweepInfo, space: Space) -> bool:
+    """Whether a sweep has a space that trains the same; the path of its experiment may differ."""
+    parts, wanted = ("objective", "fixed", "body"), space.to_dict()
+    return [begun.space.get(part) for part in parts] == [wanted[part] for part in parts]
 
 
 def ended_trials(home: Home, info: SweepInfo) -> int:
@@ -198,28 +201,13 @@ def _begun(home: Home) -> dict[Path, SweepInfo]:
 
 
 def begun_in(home: Home, folder: Path) -> SweepInfo | None:
-    """Return the sweep of a confirmation whose space lies in a folder; None if it has not begun."""
+    """Return the sweep whose space has a folder; None if it has not begun."""
     return _begun(home).get(_tail(folder))
 
 
 def _tail(folder: Path) -> Path:
     """Return a space's folder from its sweep's folder on, since a home may be moved."""
     return Path(without_place(str(folder)) or folder)
-
-
-def _space_in(folder: Path) -> str | None:
-    try:
-        return _essence((folder / SPACE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-
-
-def _essence(space: str) -> str:
-    """Return the part of a space that decides what is trained, from its objective on.
-
-    The description and the path of the experiment come before it.
-    """
-    return space.partition("\nobjective:")[2]
 
 
 @dataclass(frozen=True)
@@ -280,7 +268,7 @@ def run_confirmation(
                 enqueue(home.store(begun.id), *points, origin="enqueued")
     trials = len(trained) + len(missing)
     timeout = None if how.stop_by is None else max(how.stop_by - time.monotonic(), 1e-3)
-    return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how, timeout=timeout)
+    return _run(confirmation.space, confirmation.name, trials, home, how, timeout=timeout)
 
 
 def _asked_for(state: SweepState) -> set[tuple[int, str]]:
@@ -304,14 +292,13 @@ def run_refit(
 
     Every winner of a confirmation has a folder and a sweep of its own.
     """
-    text = refit_space(confirmation.experiment, winner, epochs, temperature)
-    begun, wanted = _begun(home), _essence(text)
-    folders = _refits(confirmation)
-    folder = next(f for f in folders if _tail(f) not in begun or _space_in(f) == wanted)
-    _write_space(home, folder / SPACE, text)
-    search = confirmation.name.removesuffix(_CONFIRMATION).removesuffix("-final")  # of format 1
-    name = name_for(home, folder, f"{search}-{REFIT}")
-    return _run(folder / SPACE, name, 1, home, how)
+    begun = _begun(home)
+    for folder in _refits(confirmation):
+        space = refit_space(confirmation.space.experiment, winner, epochs, temperature, folder)
+        if (known := begun.get(_tail(folder))) is None or _is_alike(known, space):
+            break
+    search = confirmation.name.removesuffix(_CONFIRMATION)
+    return _run(space, name_for(home, folder, f"{search}-{REFIT}"), 1, home, how)
 
 
 def find_refit(
@@ -342,19 +329,15 @@ def name_for(home: Home, folder: Path, wanted: str) -> str:
     return free_name(wanted, taken) if wanted in taken else wanted
 
 
-def _write_space(home: Home, file: Path, text: str) -> None:
-    """Write a space into the folder of the sweep, so that another host can continue it as well."""
-    home.store(file.parent.parent.name).keep_file(file, text.encode(), "conclusion")
-
-
-def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain, **options: Any) -> Ran:
-    whole = begun_in(home, space.parent)
+def _run(space: Space, name: str, trials: int, home: Home, how: HowToTrain, **options: Any) -> Ran:
+    assert space.directory is not None
+    whole = begun_in(home, space.directory)
     if whole is not None and ended_trials(home, whole) >= trials:
         if isinstance(how.progress, Stages):
             how.progress.skip(whole.id, trials)
         return Ran(whole)
     asked = RunOptions(
-        str(space), name=name, trials=trials, home=home.path, storage=home.storage,
+        space, name=name, trials=trials, home=home.path, storage=home.storage,
         workers=how.workers, same_code=how.same_code, check_determinism=False,
         tracking_uri=how.tracking_uri, data=how.data, **options,
     )  # fmt: skip
@@ -371,12 +354,10 @@ def run_control(
     best is None if no trial is complete.
     """
     folder = home.store(info.id).folder / CONTROL_FOLDER
-    file = folder / "control.json"
-    space = {**info.space, "baselines": []}
-    _write_space(home, file, json.dumps(space, indent=1))
+    space = Space.from_dict({**info.space, "baselines": []}, directory=folder)
     name, seed = name_for(home, folder, f"{info.name}-control"), info.fingerprint.get("seed", 0)
     random = {"sampler": "random", "pruner": "none", "seed": int(seed) + 1}
-    ran = _run(file, name, trials, home, how, **random)
+    ran = _run(space, name, trials, home, how, **random)
     return ran, _best(home, ran.info, trials, scored)
 
 
@@ -403,9 +384,9 @@ def control_of(
 
 
 def refit_space(
-    experiment: str, winner: Finalist, epochs: int, temperature: float | None = None
-) -> str:
-    """Return a space, as YAML, that trains the winner once more, on all but the test set.
+    experiment: str, winner: Finalist, epochs: int, temperature: float | None, folder: Path
+) -> Space:
+    """Return a space that trains the winner once more, on all but the test set.
 
     `temperature` is that of its probabilities; None if its experiment has none.
     """
@@ -418,13 +399,20 @@ def refit_space(
         "fixed": {**winner.config, REFIT_EPOCHS: epochs, **heat},
         "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    return _declared(document, folder)
+
+
+def _declared(document: Mapping[str, Any], folder: Path) -> Space:
+    from search_spaces.reading import declared_space  # builds pydantic models: only when needed
+
+    name = folder.name
+    return declared_space(document, {}, name=name, source=f"space of {name}", directory=folder)
 
 
 def confirming_space(
-    experiment: str, finalists: Sequence[Finalist], folds: int, scored: Scored
-) -> str:
-    """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other."""
+    experiment: str, finalists: Sequence[Finalist], folds: int, scored: Scored, folder: Path
+) -> Space:
+    """Return a space that trains each finalist on each fold: a sweep like any other."""
     first, absent = finalists[0].config, object()
     fixed = {
         name: value
@@ -447,7 +435,7 @@ def confirming_space(
         "fixed": fixed,
         "defaults": {"trials": folds * len(finalists), "sampler": "grid", "pruner": "none"},
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    return _declared(document, folder)
 
 
 _AS_LONG: Final = 0.8

@@ -157,7 +157,7 @@ def conclude_evaluations(
     entries = [evaluation.entries[place] for place in places]
     values = np.stack([found[place] for place in places])
     trainings, n = values.shape[1:]
-    samples = n if evaluation.is_by_class else int(scores["samples"])
+    samples = int(scores["samples"])
     is_by_sample = n == samples
     numbers = np.tile(np.arange(n, dtype=np.int64), (trainings, 1)) if is_by_sample else None
     outcomes, scored = Outcomes(values, numbers), scored_by(evaluation)
@@ -301,7 +301,7 @@ def _score(
     home: Home, experiment: Any, test_set: TestSet, evaluation: Evaluation
 ) -> dict[str, np.ndarray]:
     experiment.warm_up()
-    scored = ACCURACY if evaluation.is_by_class else scored_by(evaluation)
+    scored = scored_by(evaluation)
     scores = {"samples": np.array(len(test_set))}
     for place, entry in enumerate(evaluation.entries):
         store = home.store(entry.confirmation)
@@ -313,8 +313,4 @@ def _score(
             model = load(record.config, weights, record.model_info)
             found.append(_score_model(experiment, model, test_set, scored))
         scores[f"values_{place}"] = np.stack(found)
-    if evaluation.is_by_class:  # an earlier version was killed before it had scored its list
-        entries = range(len(evaluation.entries))
-        right = {f"correct_{place}": scores[f"values_{place}"] != 0 for place in entries}
-        return {"labels": np.asarray(test_set.labels, np.int64), **right}
     return scores

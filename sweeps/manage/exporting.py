@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search_spaces.objectives import is_script
 from sweeps.confirm.ensemble import Selected, how_to_restore, select_ensemble
@@ -107,19 +106,10 @@ def export_trial(
 def export_ensemble(
     home: Home, info: SweepInfo, *, folder: Path, source: str | None = None
 ) -> tuple[EnsembleConclusion, list[Path]]:
-    """Write an ensemble of a sweep's trials, as `sweeps ensemble` selects it.
+    """Write an ensemble of a sweep's trials; return what it is worth, and the files.
 
     It is one model if the experiment can combine its models, else each member, with code that
-    returns the mean of what they predict.
-
-    Args:
-        home: The home.
-        info: The sweep.
-        folder: The folder to write; it must not exist, or be empty.
-        source: The source of the data; None for the experiment's own.
-
-    Returns:
-        What the ensemble is worth, and the files.
+    returns the mean of what they predict. For the arguments see `export_trial`.
 
     Raises:
         UsageError: There is no ensemble, weights are gone, or see `export_trial`.
@@ -143,38 +133,30 @@ def export_ensemble(
             weights = list(members.values())
             data = again.of(first)
             code, now = experiment.export_ensemble(models, weights, first.model_info, data, part)
-            checked = _answers_alike(chosen.predictions, now[: len(chosen.predictions)])
+            recorded, now = chosen.predictions, now[: len(chosen.predictions)]
+            within = TOLERANCE * max(1.0, float(np.abs(recorded).max()))
+            if now.shape != recorded.shape or not np.allclose(now, recorded, 0, within):
+                why = "the ensemble predicts otherwise than its members have recorded"
+                raise UsageError(f"{why}. Nothing was written")
+            checked = f"Its predictions of {len(recorded)} samples are the mean of what its "
+            checked += "members have recorded."
         else:
             code, checked = _export_members(home, info, chosen, again, part)
-        facts = _facts(info, chosen.records[0])
-        facts |= {"trial": None, "seed": None, "config": {}, "checked": checked}
-        facts["metrics"] = {found.metric: found.accuracy.value}
-        facts["members"] = [
-            {"trial": one.key, "weight": members[one.trial], "config": dict(one.config)}
-            for one in chosen.records
-        ]
+        facts = _facts(info, chosen.records[0]) | {
+            "trial": None, "seed": None, "config": {}, "checked": checked,
+            "metrics": {found.metric: found.accuracy.value},
+            "members": [
+                {"trial": one.key, "weight": members[one.trial], "config": dict(one.config)}
+                for one in chosen.records
+            ],
+        }  # fmt: skip
         head = (
             f"{info.name}, an ensemble of {counted(len(members), 'trial')}",
             f"Exported from sweep `{info.id}`. {put_in_words(found).lead}",
-            "The figure is cross-fitted on the validation set: on new data, expect about that.",
+            "The figure is cross-fitted on the validation set: on new data, expect slightly worse.",
         )
         _describe(part, facts, head, code.strip(), checked, "python")
     return found, sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _answers_alike(recorded: NDArray[np.float64], now: NDArray[Any]) -> str:
-    """Say that an exported ensemble predicts the mean of what its members have recorded.
-
-    Raises:
-        UsageError: It does not.
-    """
-    within = TOLERANCE * max(1.0, float(np.abs(recorded).max()))
-    if now.shape != recorded.shape or not np.abs(now - recorded).max() <= within:
-        raise UsageError(
-            "the ensemble predicts otherwise than its members have recorded. Nothing was written"
-        )
-    samples = len(recorded)
-    return f"Its predictions of {samples} samples are the mean of what its members have recorded."
 
 
 _PREDICT: Final = """\

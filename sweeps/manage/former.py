@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from re import findall
 from typing import Any, Final
 
 from msgspec import convert
+from numpy import asarray
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import softmax
@@ -31,7 +32,7 @@ from sweeps.home import FORMER, Home
 from sweeps.journal import Event, Journal, events
 from sweeps.journal.state import Start
 from sweeps.records import ConfirmationRecord, RecordStore, SweepInfo
-from sweeps.records.arrays import MOST_ARRAYS, unpack_arrays
+from sweeps.records.arrays import MOST_ARRAYS, pack_arrays, unpack_arrays
 from sweeps.records.code import ExperimentCode
 from sweeps.records.conclusions import Conclusion, Conclusions, without_place, without_votes
 from sweeps.records.notes import in_lines
@@ -41,23 +42,20 @@ from sweeps.workspace import files
 from sweeps.workspace.files import FormatError, parse_json, read_file
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
 
-KEPT: Final = f"{FORMER}.imported"
-"""Name of the former records, once they were taken over in place."""
+KEPT: Final = f"{FORMER}.imported"  # the former records, once they were taken over in place
 _RENAMED: Final = {
     "slot": "trial", "ends_slot": "ends_trial", "first_slot": "first_trial", "finalize": "confirm",
     "result": "trained", "weights_sha256": "weights", "files_sha256": "files",
     "blocks": "folds", "recommended": "champion", "winner": "finalist", "winners": "champions",
     "winner_ahead_by": "champion_ahead_by",
 }  # fmt: skip
-_ROLES: Final = {"winner": "champion"}
 _NOT_SHOWN: Final = ("parts", "why_no_parts", "gain_over_searches")
-_OF_DIGITS: Final = {
+_OF_DIGITS: Final = {  # former names in a confirmation of digits, replaced in this order
     "best_val_accuracy": "inner_accuracy", "block_accuracy": "best_val_accuracy",
     "block_cross_entropy": "best_val_cross_entropy", "block_logits": "fold_predictions",
     "block_correct": "best_val_accuracy_by_sample", "block_images": "fold_samples",
     "digitexp.on_blocks:experiment": "digitexp.experiment:experiment@folds",
 }  # fmt: skip
-"""Former names in a confirmation of digits, replaced in this order."""
 
 
 def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepInfo]:
@@ -81,20 +79,31 @@ def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepIn
         home.remove_unborn()
         for folder in folders:
             with _leaving(folder, leave):
-                known = home.sweeps(lambda line: None)
-                here = next((info for info in known if info.id == folder.name), None)
-                taken.append(here or _take_sweep(home, folder, {one.name for one in known}, leave))
+                here = home.store(folder.name).info()
+                taken.append(here or _take_sweep(home, folder, leave))
                 say(f"sweep {taken[-1].name!r} is here{' already' if here else ''}")
-        if old.resolve() != home.path:
-            for folder in sorted((old / "test").glob("*/")):
-                with _leaving(folder, leave):
-                    take_evaluations(home, folder)
-            return taken
-        kept = old / KEPT if not (old / KEPT).exists() else old / f"{KEPT}-{secrets.token_hex(4)}"
-        records.rename(kept)
-        files.sync_folder(old)
-        say(f"the former records are in {kept} now: delete them when you like")
+        for folder in sorted((old / "test").glob("*/")):
+            with _leaving(folder, leave):
+                take_evaluations(home, folder, _name_scores)
+        if old.resolve() == home.path:
+            free = old / KEPT, old / f"{KEPT}-{secrets.token_hex(4)}"
+            records.rename(kept := next(path for path in free if not path.exists()))
+            files.sync_folder(old)
+            say(f"the former records are in {kept} now: delete them when you like")
     return taken
+
+
+def _name_scores(path: Path) -> None:
+    """Write an evaluation by the correct answers again, as one by the accuracy of each sample."""
+    found, scores = parse_json(read_file(path)), path.with_suffix(".npz")
+    if found.get("metric", "block_accuracy") == "block_accuracy":
+        if scores.exists():
+            arrays = unpack_arrays(io.BytesIO(read_file(scores, MOST_ARRAYS)))
+            named = {name.replace("correct_", "values_"): one for name, one in arrays.items()}
+            named["samples"] = asarray(len(named["labels"]))
+            files.write_atomically(scores, pack_arrays(named), "conclusion")
+        found |= {"metric": "best_val_accuracy"}
+        files.write_atomically(path, events.json_text(found).encode(), "conclusion")
 
 
 @contextmanager
@@ -113,13 +122,13 @@ def _json(path: Path) -> Any:
     return parse_json(_named(read_file(path, files.MOST_PARSED // 2)))
 
 
-def _take_sweep(home: Home, folder: Path, names: set[str], leave: Report) -> SweepInfo:
+def _take_sweep(home: Home, folder: Path, leave: Report) -> SweepInfo:
     document, target = _json(folder / "sweep.json"), home.store(folder.name)
-    if target.folder.exists() or document["name"] in names:
+    if document["name"] in {one.name for one in home.sweeps(lambda line: None)}:
         raise FormatError(f"there is another sweep {document['name']!r}: rename it, and repeat")
     with home.arriving() as part:
         files.make_folder(part / "trials")
-        _Sweep(home, folder, RecordStore(part), leave).carry(document)
+        _Sweep(folder, RecordStore(part), leave).carry(document)
         home.place(part, target.folder)
     return home.get(folder.name)
 
@@ -128,7 +137,6 @@ def _take_sweep(home: Home, folder: Path, names: set[str], leave: Report) -> Swe
 class _Sweep:
     """One former sweep, and where it goes."""
 
-    home: Home
     folder: Path
     store: RecordStore
     leave: Report
@@ -151,7 +159,7 @@ class _Sweep:
             ("finalized.json", self._confirmation), ("confirmation.json", self._confirmation),
             ("tested-*.json", self._evaluation),
             ("archived", lambda path: [events.Archived(hidden=True)]),
-            ("finalists-*", self._copy), ("sweep.log*", self._copy),
+            ("sweep.log*", lambda path: shutil.copy(path, self.store.folder) and ()),
         ):  # fmt: skip
             for path in sorted(listed(self.folder, pattern), key=_numbers):
                 with _leaving(path, self.leave):
@@ -180,9 +188,7 @@ class _Sweep:
             one["fingerprint"]["order"] = "number"
         if defaults := one["space"].get("defaults"):
             one["space"]["defaults"] = _renamed(defaults)
-        if place := without_place(one["directory"]):  # the space of a confirmation comes along
-            one["directory"] = str(self.home.sweeps_folder / place)
-        return one
+        return {**one, "directory": without_place(one["directory"]) or one["directory"]}
 
     def _code(self, path: Path) -> list[Event]:
         content = read_file(path)
@@ -213,14 +219,13 @@ class _Sweep:
                 arrays["block_logits"] = softmax(logits).astype(logits.dtype)
             arrays = {_OF_DIGITS.get(name, name): array for name, array in arrays.items()}
             event = event.with_result(replace(event.result, arrays=arrays))
-        weights, kept = self.store.weights_path(event.key), self.store.files_path(event.key)
-        self._keep(path.with_suffix(".weights"), weights, event.weights_sha256)
-        self._keep(path.with_suffix(".files"), kept, event.files_sha256)
+        self._keep(path, ".weights", self.store.weights_path(event.key), event.weights_sha256)
+        self._keep(path, ".files", self.store.files_path(event.key), event.files_sha256)
         self.store.write(event)
 
-    def _keep(self, source: Path, target: Path, digest: str | None) -> None:
+    def _keep(self, path: Path, suffix: str, target: Path, digest: str | None) -> None:
         """Have a file under its new name: by a link where that is possible, else as a copy."""
-        if digest is not None and source.exists():
+        if digest is not None and (source := path.with_suffix(suffix)).exists():
             with _leaving(source, self.leave), files.open_file(source) as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                     raise FormatError("damaged, its checksum does not fit its record")
@@ -253,11 +258,6 @@ class _Sweep:
         found, name = convert(_today(_json(path)), Conclusion), path.stem.partition("-")[2]
         Conclusions(self.store).keep_tested(name, found)
 
-    def _copy(self, path: Path) -> None:
-        copy = shutil.copytree if path.is_dir() else shutil.copyfile
-        for space in copy(path, self.store.folder / path.name).glob("space.yaml"):
-            space.write_bytes(_named(space.read_bytes()))
-
 
 def _as(kind: Any, split: Callable[[Any], Iterable[Event]] = lambda event: [event]) -> Any:
     """Return what reads a file that holds an event as it is, perhaps too much for one line."""
@@ -274,7 +274,7 @@ def _checked(event: Event) -> Event:
 
 
 def _numbers(path: Path) -> list[int]:
-    return [int(digits) for digits in findall("[0-9]+", path.name)]
+    return [int(digits) for digits in re.findall("[0-9]+", path.name)]
 
 
 def _renamed(document: dict[str, Any]) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def _named(content: bytes) -> bytes:
     for former, name in _OF_DIGITS.items():
         if is_on_folds or former == "block_accuracy":
             content = content.replace(former.encode(), name.encode())
-    return content
+    return re.sub(b'("origin": ?")tried', rb"\1enqueued", content)
 
 
 def _today(value: Any, name: str = "") -> Any:
@@ -295,6 +295,6 @@ def _today(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_today(one, name) for one in value]
     if not isinstance(value, dict):
-        return _ROLES.get(value, value) if name == "role" else value
+        return "champion" if (name, value) == ("role", "winner") else value
     kind = {"kind": "stored in words"} if {"anchor", "lead"} <= value.keys() else {}
     return kind | _renamed({n: _today(v, n) for n, v in value.items() if n not in _NOT_SHOWN})

@@ -71,7 +71,24 @@ class _Part(Struct, frozen=True, forbid_unknown_fields=True):
                 need_lines(*(text for text in texts if isinstance(text, str)))
 
 
-class ConfirmedStanding(_Part, frozen=True):
+class _OfFinalist(_Part, frozen=True):
+    """A part about a finalist, by its label, and its trial in the search."""
+
+    finalist: Line
+    trial: Count
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a baseline of the search."""
+        return self.finalist.startswith("baseline-")
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the best of random trials."""
+        return self.finalist.startswith("control-")
+
+
+class ConfirmedStanding(_OfFinalist, frozen=True):
     """The result of a finalist on fresh folds.
 
     Attributes:
@@ -89,8 +106,6 @@ class ConfirmedStanding(_Part, frozen=True):
         probability_leader_better: None; earlier versions had it.
     """
 
-    finalist: Line
-    trial: Count
     accuracy: Interval
     searched: float | None
     leader_ahead_by: Interval | None
@@ -103,16 +118,6 @@ class ConfirmedStanding(_Part, frozen=True):
     failed: Count = 0
     outlying_folds: Count = 0
     probability_leader_better: None = None
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether it is a baseline of the search."""
-        return self.finalist.startswith("baseline-")
-
-    @property
-    def is_control(self) -> bool:
-        """Whether it is the best of random trials."""
-        return self.finalist.startswith("control-")
 
 
 class Judged(_Part, frozen=True):
@@ -144,7 +149,7 @@ class Components(_Part, frozen=True):
     numbers: Annotated[float, Meta(ge=0)] | None = None
 
 
-class LeftAfter(_Part, frozen=True):
+class LeftAfter(_OfFinalist, frozen=True):
     """A finalist that was trained on the first folds only, of which no more is said.
 
     Attributes:
@@ -153,16 +158,9 @@ class LeftAfter(_Part, frozen=True):
         searched: Its score in the search; None where it has none.
     """
 
-    finalist: Line
-    trial: Count
     folds: Count
     accuracy: float
     searched: float | None
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether it is a baseline of the search."""
-        return self.finalist.startswith("baseline-")
 
 
 class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):

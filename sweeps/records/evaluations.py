@@ -42,8 +42,6 @@ _SCORES_REMEDY: Final = (
     "same list again, as the same evaluation"
 )
 
-BLOCK_ACCURACY: Final = "block_accuracy"
-"""The metric of models that are scored by their logits, as all were at first."""
 CHAMPION: Final = "champion"
 """Role of a model that is not one of the winner's trainings on folds, but a refit."""
 
@@ -86,25 +84,18 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     entries: Sequence[Entry]
     questions: Sequence[Line]
-    metric: Line = BLOCK_ACCURACY
+    metric: Line
     direction: Literal["maximize", "minimize"] = "maximize"
     unit: Literal["share", "number"] = "share"
 
     def __post_init__(self) -> None:
         need_lines(self.metric, *self.questions)
 
-    @property
-    def is_by_class(self) -> bool:
-        """Whether it is known of each sample if it was recognised; else its value is."""
-        return self.metric == BLOCK_ACCURACY
-
     def outcomes(self, scores: Mapping[str, np.ndarray], place: int) -> np.ndarray:
         """Return (trainings, n) the `scores` of the entry at a place, larger is better.
 
         n is 1 if they are one number each.
         """
-        if self.is_by_class:
-            return np.asarray(scores[f"correct_{place}"] != 0)
         sign = 1 if self.direction == "maximize" else -1
         return np.asarray(sign * scores[f"values_{place}"])
 
@@ -169,10 +160,9 @@ class Evaluations:
         """Return the scores of an evaluation; None if the scoring was interrupted.
 
         Returns:
-            `labels` (n,), and for each entry, by its index, `logits_<index>` (trainings, n,
-            classes) and `correct_<index>` (trainings, n). By another metric than accuracy
-            `samples`, the number n, and for each entry `values_<index>` (trainings, n), the metric
-            of each sample, or (trainings, 1), that of all. Others are of earlier versions.
+            `samples`, the number n, and for each entry, by its index, `values_<index>` (trainings,
+            n), the metric of each sample, or (trainings, 1), that of all. Others are of earlier
+            versions.
 
         Raises:
             RecordError: The scores are damaged.
@@ -229,18 +219,11 @@ def _read_list(path: Path) -> Evaluation:
 
 def _check_scores(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
     """Refuse scores of other shapes than those of `Evaluations.scores`."""
-    is_by_class = evaluation.is_by_class
-    what, ndim = ("labels", 1) if is_by_class else ("samples", 0)
-    samples = scores.get(what)
-    if samples is None or samples.ndim != ndim or samples.dtype.kind not in "iu":
-        raise FormatError(f"it has no {what}, or of another form")
-    n = len(samples) if is_by_class else int(samples)
+    samples = scores.get("samples")
+    if samples is None or samples.ndim or samples.dtype.kind not in "iu":
+        raise FormatError("it has no samples, or of another form")
     for place, entry in enumerate(evaluation.entries):
-        name = f"{'correct' if is_by_class else 'values'}_{place}"
-        trainings, found = len(entry.trainings), scores.get(name)
-        allowed = [(trainings, n)] if is_by_class else [(trainings, n), (trainings, 1)]
+        allowed = [(len(entry.trainings), n) for n in (int(samples), 1)]
+        found = scores.get(name := f"values_{place}")
         if found is None or found.shape not in allowed:
             raise FormatError(f"{name} of {entry.label} is not there with the shape {allowed[0]}")
-        logits = scores.get(f"logits_{place}")
-        if logits is not None and (logits.ndim != 3 or logits.shape[:2] != allowed[0]):
-            raise FormatError(f"logits_{place} of {entry.label} has the shape {logits.shape}")

@@ -188,12 +188,7 @@ class RecordStore:
         self.append(*events_of(info, self._keep_line), *events)
 
     def write_generation(self, info: SweepInfo, generation: Generation) -> None:
-        """Begin the next generation.
-
-        Args:
-            info: The sweep with that generation.
-            generation: The generation; its last event makes it the newest.
-        """
+        """Begin the next generation of a sweep; its last event makes it the newest."""
         number = generation.number
         left = [msgspec.structs.replace(one, generation=number) for one in generation.unfinished]
         self.append(*left, events_of(info, self._keep_line)[-1])
@@ -470,15 +465,9 @@ class RecordStore:
             remove(path)
 
     def keep_file(self, path: Path, content: bytes, what: str) -> str:
-        """Write a file of the sweep, here and in the database that hosts share.
+        """Write a file of the sweep, which never changes, also for all hosts; return its digest.
 
-        Args:
-            path: The file.
-            content: Its contents; they never change.
-            what: First part of the names of its fail-points.
-
-        Returns:
-            Its digest.
+        `what` is the first part of the names of its fail-points.
 
         Raises:
             StoreError: It cannot be written, or not there.
@@ -585,9 +574,7 @@ def _drop(checkpoint: Path) -> None:
 def recover(store: RecordStore, report: Report) -> list[Record]:
     """Remove what a killed process left half done. The caller holds the sweep's lock.
 
-    Args:
-        store: The records of the sweep.
-        report: Receives a line about each damaged event, and about what is kept.
+    `report` receives a line about each damaged event, and about what is kept.
 
     Returns:
         Every whole record, ordered by trial and attempt.

@@ -283,9 +283,7 @@ def _generation(state: SweepState, number: int, text: Callable[[str], str | None
 def events_of(info: SweepInfo, keep: Callable[[str], str]) -> list[Begun]:
     """Return the events that say what a sweep is; `info_of` is the way back.
 
-    Args:
-        info: The sweep.
-        keep: Keeps a text, and returns its digest.
+    `keep` keeps a text, and returns its digest.
     """
     return [
         Begun(

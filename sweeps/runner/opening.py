@@ -179,38 +179,35 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
 
 
 def _refusal(info: SweepInfo, config: SweepConfig, keys: Sequence[str], kept: Sequence[str]) -> str:
-    differences = "; ".join(_differences(info, config, keys))
     new_name = free_name(config.name, (i.name for i in config.home.sweeps()))
+    made, is_retry = f"sweep {config.name!r}", config.retry is not None
     history, before = _code_before(config, info)
     if keys == ["code"] and config.code and (said := revised(history, before, config.code)):
         ways = (
             f"Begin another, --name {new_name}; or a new generation of this one, which has its "
             "trials as prior trials: --extend"
         )
-        if config.retry is not None:
+        if is_retry:
             ways = (
                 "Nothing can be retried; `sweeps run` of it with --extend begins a new generation, "
                 "which has its trials as prior trials"
             )
         if (searched := confirmed_by(info.directory)) is not None:
             ways = f"Draw other folds: `sweeps confirm {config.home.get(searched).name} --fresh 1`"
-        made = f"sweep {config.name!r} cannot go on: its experiment gives other numbers by now"
-        return f"{made} ({said}). {ways}"
+        return f"{made} cannot go on: its experiment gives other numbers by now ({said}). {ways}"
+    differences = "; ".join(_differences(info, config, keys))
     if keys == ["code"]:
-        made = f"sweep {config.name!r} was made by other code: {differences}\n"
-        if config.retry is not None:
-            return (
-                f"{made}Two ways out: undo the edit; or, if the edit repairs the failure and "
-                "leaves the numbers of all other trials the same: --same-code. If it changes them, "
-                "nothing can be retried: `sweeps run` of this sweep with --extend goes on with the "
-                "new code"
-            )
-        return (
-            f"{made}Four ways out: undo the edit; begin another sweep: --name {new_name}; let this "
+        ways = (
+            "Two ways out: undo the edit; or, if the edit repairs the failure and leaves the "
+            "numbers of all other trials the same: --same-code. If it changes them, nothing can be "
+            "retried: `sweeps run` of this sweep with --extend goes on with the new code"
+            if is_retry
+            else f"Four ways out: undo the edit; begin another sweep: --name {new_name}; let this "
             "one go on with the new code, its trials kept: --extend; or, if its numbers stay the "
             "same (a comment, or a repair for trials that failed): --same-code"
         )
-    text = f"sweep {config.name!r} exists with other options ({differences}). "
+        return f"{made} was made by other code: {differences}\n{ways}"
+    text = f"{made} exists with other options ({differences}). "
     repeat = "repeat the options it was made with to continue it"
     if kept:
         return (

@@ -185,12 +185,7 @@ def replay_by(
 ) -> Replayed:
     """Train a recorded trial again by another engine, in this process, and compare it.
 
-    Args:
-        engine: Name of the engine.
-        store: The records of its sweep.
-        info: Its sweep.
-        record: Its record, with arrays.
-        source: See `replay_recorded`.
+    For the arguments see `replay_recorded`.
 
     Raises:
         UsageError: Its experiment or its data cannot be loaded, or the engine cannot train it.

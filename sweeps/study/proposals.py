@@ -239,8 +239,7 @@ class Proposer:
                 f"trial {self._trial}: {dict(point)}, which was asked for before, does not lie in "
                 f"the space ({error}); begin a new sweep with --name"
             ) from None
-        is_enqueued = origin.startswith(("enqueued", "tried"))  # older homes have the second word
-        if is_enqueued or not self._has_state:
+        if origin.startswith("enqueued") or not self._has_state:
             self.sampler_view.open()
             self._accept(stored)
             return stored

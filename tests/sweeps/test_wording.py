@@ -31,7 +31,6 @@ ROOT = Path(__file__).parents[2]
         ("best_val_mae", "mae"),
         ("best_val_kind_auc", "kind_auc"),
         ("best_val_accuracy", "accuracy"),
-        ("block_accuracy", "accuracy"),
         ("val_loss", "loss"),
         ("best_val_", "best_val_"),
         ("interval_score", "interval_score"),

@@ -149,7 +149,7 @@ def rerun_commands(data: SweepData) -> list[str]:
     """
     name, commands = shlex.quote(data.info.name), []
     trials = data.asked or len(data.rows)
-    enqueued = [row for row in data.rows if row.origin.partition(",")[0] in _ENQUEUED]
+    enqueued = [row for row in data.rows if row.origin.partition(",")[0] == "enqueued"]
     for before, row in zip([None, *enqueued], enqueued, strict=False):
         if before is None or before.trial < row.trial - 1:
             commands.append(_run_command(data, row.trial))
@@ -162,10 +162,6 @@ def rerun_commands(data: SweepData) -> list[str]:
             point = [f"--like {longer.trial} --more-epochs {more}"]
         commands.append(" ".join(["sweeps enqueue", name, *point]))
     return [*commands, _run_command(data, trials)]
-
-
-_ENQUEUED: Final = {"enqueued", "tried"}
-"""How the origin of an enqueued trial begins; the second is of format 1."""
 
 
 def _run_command(data: SweepData, trials: int) -> str:

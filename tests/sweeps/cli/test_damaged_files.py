@@ -35,6 +35,7 @@ READING = {
     "reason": "",
     "entries": [],
     "questions": ["accuracy"],
+    "metric": "best_val_accuracy",
 }
 DAMAGES = {
     "empty": b"",

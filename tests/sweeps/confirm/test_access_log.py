@@ -27,8 +27,6 @@ from tests.sweeps.factories import make_info
 from tests.sweeps.records.test_conclusions import TESTED
 
 DIGEST = "ab" * 32
-BY_LOGITS = Scored("block_accuracy", "maximize")
-"""How earlier versions scored networks of digits."""
 
 
 def entry(role="winner", label="trial-1", sweep="20250101-aaaaaaaa", weights="w"):
@@ -98,7 +96,7 @@ def test_a_reading_that_asked_otherwise_is_the_same_one_if_its_scores_answer_all
     ],
 )
 def test_the_digest_of_a_reading_made_by_an_earlier_version_is_what_it_was(asked, was):
-    evaluation = Evaluation(1, DIGEST, 0, "", [entry()], asked)
+    evaluation = Evaluation(1, DIGEST, 0, "", [entry()], asked, "best_val_accuracy")
     assert evaluation.list_digest == was
     assert replace(evaluation, questions=NOW).list_digest != was
 
@@ -131,12 +129,8 @@ def test_another_test_part_has_readings_of_its_own(access_log, tmp_path):
 
 
 def test_scores_come_back_as_they_were_kept(access_log):
-    evaluation = access_log.freeze([entry()], ["accuracy"], "", scored=BY_LOGITS)
-    scores = {
-        "labels": np.arange(3),
-        "correct_0": np.ones((1, 3), bool),
-        "logits_0": np.ones((1, 3, 2), np.float32),
-    }
+    evaluation = access_log.freeze([entry()], ["accuracy"], "")
+    scores = {"samples": np.array(3), "values_0": np.ones((1, 3)), "labels": np.arange(3)}
     access_log.keep(evaluation, scores)
     kept = access_log.scores(evaluation)
     assert kept is not None
@@ -146,15 +140,16 @@ def test_scores_come_back_as_they_were_kept(access_log):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"labels": np.ones((3, 1))}, "it has no labels"),
-        ({"correct_0": np.ones((2, 3), bool)}, r"correct_0 of trial-1 .* shape \(1, 3\)"),
-        ({"logits_0": np.ones((1, 4, 2))}, r"logits_0 of trial-1 has the shape \(1, 4, 2\)"),
+        ({"samples": np.ones((3, 1))}, "it has no samples"),
+        ({"samples": np.array(3.0)}, "it has no samples"),
+        ({"values_0": np.ones((2, 3))}, r"values_0 of trial-1 .* shape \(1, 3\)"),
+        ({"values_0": np.ones((1, 4))}, r"values_0 of trial-1 .* shape \(1, 3\)"),
         ({}, "no whole archive of arrays"),
     ],
 )
 def test_damaged_scores_name_their_file_and_the_way_out(access_log, tmp_path, change, said):
-    evaluation = access_log.freeze([entry()], ["accuracy"], "", scored=BY_LOGITS)
-    whole = {"labels": np.arange(3), "correct_0": np.ones((1, 3), bool)}
+    evaluation = access_log.freeze([entry()], ["accuracy"], "")
+    whole = {"samples": np.array(3), "values_0": np.ones((1, 3))}
     access_log.keep(evaluation, whole | change)
     (path,) = tmp_path.glob("test/*/0001.npz")
     if not change:

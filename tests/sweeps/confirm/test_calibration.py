@@ -1,5 +1,7 @@
 """Whether calibration helps, by the crossed error of samples and folds; and how it is told."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -128,5 +130,6 @@ def test_it_is_told_with_figures_and_in_words():
 
 def test_a_refit_is_given_the_temperature_if_there_is_one():
     (finalist,) = finalists(1)
-    assert "temperature: 1.25" in refit_space("a.b:c", finalist, 7, 1.25)
-    assert "temperature" not in refit_space("a.b:c", finalist, 7)
+    folder = Path("a", "refit")
+    assert refit_space("a.b:c", finalist, 7, 1.25, folder).fixed["temperature"] == 1.25
+    assert "temperature" not in refit_space("a.b:c", finalist, 7, None, folder).fixed

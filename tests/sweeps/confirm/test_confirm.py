@@ -72,7 +72,7 @@ def test_a_sweep_that_is_taken_up_while_it_is_confirmed_keeps_its_verdict(words,
     confirming = Launched(
         ["confirm", "one", *CONFIRM, "--details", "--home", str(make_home())], hears_all=True
     )
-    until((store.folder / "finalists-1" / "space.yaml").exists, confirming)
+    until(lambda: home.find("one-confirmation") is not None, confirming)
     with SweepLock(store.folder / "lock", "one"):  # as `sweeps run` does with more trials
         code = confirming.wait()
     assert code == 0, confirming.stderr()

@@ -364,9 +364,14 @@ def test_finalists_are_distinct_and_the_best_baseline_is_among_them():
     chosen = choose_finalists(make_info(), records, 3, ACCURACY)
     assert [finalist.place for finalist in chosen] == [1, 2, 3]
     assert len({repr(f.config) for f in chosen}) == 3
-    text = confirming_space("a.b:c", chosen, 8, ACCURACY)
-    assert "block: " in text or "block:\n" in text
-    assert all(finalist.label in text for finalist in chosen)
+    space = confirming_space("a.b:c", chosen, 8, ACCURACY, Path("a", "finalists-1"))
+    points = [space.canonical(point) for point in space.enumerate()]
+    labels = [finalist.label for finalist in chosen]
+    asked = [{"block": fold, "finalist": label} for fold in range(8) for label in labels]
+    assert points == asked, "fold by fold, so that any interruption leaves whole folds"
+    assert [space.configuration(one) for one in points[:3]] == [
+        {**finalist.config, "block": 0} for finalist in chosen
+    ]
 
 
 @pytest.mark.nightly

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 from statistics import mean, median
 
 import msgspec
@@ -11,7 +10,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.journal.events import Record, to_line
+from sweeps.journal.events import Begun, Record, to_line
 from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
 pytestmark = pytest.mark.slow
@@ -110,16 +109,18 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
     call = caller(home)
     assert call(*CONFIRM, "--refit").exit_code == 0
     sweep = sweeps.load("drawn-refit", home)
-    space = home / "sweeps" / Path(*Path(sweep.info.directory).parts[-3:]) / "space.yaml"
     winner = sweeps.load("drawn", home).champion().record.config
     other = {**winner, "skill": 9.5}
     store = sweep.home.store(sweep.info.id)
-    events = [
-        msgspec.structs.replace(event, config=other) if isinstance(event, Record) else event
-        for event in store.journal.read(pytest.fail)
-    ]
+
+    def of_another(event):
+        if isinstance(event, Begun):
+            space = {**event.space, "fixed": {**event.space["fixed"], "skill": 9.5}}
+            return msgspec.structs.replace(event, space=space)
+        return msgspec.structs.replace(event, config=other) if isinstance(event, Record) else event
+
+    events = map(of_another, store.journal.read(pytest.fail))
     store.journal.path.write_bytes(b"".join(map(to_line, events)))
-    space.write_text(space.read_text().replace(f"skill: {winner['skill']}", "skill: 9.5"))
     assert call(*CONFIRM).exit_code == 0
     assert sweeps.load("drawn", home).champion().sweep.name == "drawn-confirmation"
     result = call(*CONFIRM, "--refit")

@@ -14,6 +14,7 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from typer.main import get_command
@@ -26,6 +27,7 @@ from sweeps.home import Home
 from sweeps.journal.events import Renamed
 from sweeps.manage.former import KEPT, _named, take_over
 from sweeps.records.arrays import pack_arrays, unpack_arrays
+from sweeps.records.evaluations import Entry, Evaluation, Evaluations
 from sweeps.runner.budget import time_used
 from sweeps.tracking.store import open_client
 from tests.homes import copy_home, whole_records
@@ -445,7 +447,7 @@ def test_evaluations_of_a_test_set_come_along_and_those_of_one_that_is_known_are
     for home, names in ((old, ("known", "new")), (tmp_path / "home", ("known",))):
         for name in names:
             (home / "test" / name).mkdir(parents=True)
-            (home / "test" / name / f"{home.name}.json").write_text(name)
+            (home / "test" / name / f"{home.name}.json").write_text('{"metric": "mae"}')
     (line,) = taken(tmp_path / "home", old)
     assert line.startswith(f"{old / 'test' / 'known'}: left out (the home has other evaluations")
     found = sorted(
@@ -454,6 +456,35 @@ def test_evaluations_of_a_test_set_come_along_and_those_of_one_that_is_known_are
     assert found == ["known/home.json", "new/old.json"]
     (again,) = taken(tmp_path / "home", old)
     assert again == line
+
+
+@pytest.mark.parametrize("is_in_place", [True, False])
+@pytest.mark.parametrize("was", [{}, {"metric": "block_accuracy"}])
+def test_scores_of_networks_by_their_logits_are_those_by_the_accuracy_of_each_sample(
+    old, tmp_path, is_in_place, was
+):
+    digest, entry = (
+        "ab" * 32,
+        Entry("s", "s", "winner", "trial-1", "c", ["0000-1", "0001-1"], ["w"] * 2),
+    )
+    folder = old / "test" / digest[:16]
+    folder.mkdir(parents=True)
+    for number in (1, 2):  # the second was not scored yet
+        found = Evaluation(number, digest, 0, "", [entry], ["accuracy"], "block_accuracy")
+        document = {n: v for n, v in msgspec.to_builtins(found).items() if n != "metric"} | was
+        (folder / f"000{number}.json").write_text(json.dumps(document))
+    right = np.array([[True, False, True], [True, True, False]])
+    former = {"labels": np.arange(3), "correct_0": right, "logits_0": np.zeros((2, 3, 2))}
+    (folder / "0001.npz").write_bytes(pack_arrays(former))
+    home = old if is_in_place else tmp_path / "home"
+    for _ in range(1 if is_in_place else 2):  # again it changes nothing
+        assert not taken(home, old)
+        scored, asked = Evaluations(home / "test" / digest[:16]).all()
+        assert (scored.metric, scored.list_digest) == ("best_val_accuracy", found.list_digest)
+        kept = Evaluations(home / "test" / digest[:16])
+        assert np.array_equal(scored.outcomes(kept.scores(scored), 0), right)
+        assert kept.scores(asked) is None
+        assert not kept.damage()
 
 
 def test_a_sweep_that_an_earlier_version_runs_now_is_not_taken_over(old):
