@@ -23,9 +23,13 @@ FOLDS_A_REPEAT, SAMPLES, ACCURACY = 4, 4000, 0.935
 
 
 AREA = "area near 1"
-LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal", "real", AREA)
+FAILURES = {"fails by 10": (0.1, 10.0), "fails by 20": (0.05, 20.0), "fails by 40": (0.03, 40.0),
+            "fails by 60": (0.02, 60.0)}  # fmt: skip
+"""Which share of the trainings of one finalist is worse by how many points."""
+LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal", "real", AREA,
+         *FAILURES)  # fmt: skip
 """How the effects of folds, which hold the luck of a seed, are distributed; see `simulated`."""
-CLASSES, BAD_SHARE, BAD_POINTS = 10, 0.08, 7.0
+CLASSES, BAD = 10, (0.08, 7.0)
 TRUTHS = {AREA: 0.99}
 """What equal finalists have, where it is not `ACCURACY`."""
 
@@ -82,7 +86,7 @@ def simulated(
             classes by t with 3 degrees of freedom; `unequal`, spreads from a fifth of `fold` to
             four times of it, with equal means; `real`, see `real_seeds`; `area near 1`, not the
             accuracy but the area under the curve, of two classes of one size, whose distance has
-            normal fold effects.
+            normal fold effects; those of `FAILURES`, of the last finalist, whose mean is the same.
         sizes: Number of samples of each of the four folds.
     """
     sample, noise = 2.2, 0.9
@@ -98,11 +102,13 @@ def simulated(
     if luck == "unequal":  # equal means, in spite of unequal spreads
         totals = np.sqrt(total**2 + (scale**2 - 1) * fold**2)
         effect = stats.norm.ppf(ACCURACY + leads / 100) * totals
-    is_bad_one = np.array([luck == "rare bad"] * (finalists - 1) + [luck.startswith("rare bad")])
-    shares = ACCURACY + leads / 100 + is_bad_one * BAD_SHARE * BAD_POINTS / 100
+    has_bad_ones = luck.startswith("rare bad") or luck in FAILURES
+    is_bad_one = np.array([luck == "rare bad"] * (finalists - 1) + [has_bad_ones])
+    bad_share, bad_points = FAILURES.get(luck, BAD)
+    shares = ACCURACY + leads / 100 + is_bad_one * bad_share * bad_points / 100
     if is_bad_one.any():
         effect = stats.norm.ppf(shares) * total
-        worse = stats.norm.ppf(shares - BAD_POINTS / 100) * total - effect
+        worse = stats.norm.ppf(shares - bad_points / 100) * total - effect
     samples = random.normal(0, sample, sum(sizes))
     owns = random.normal(0, own, (finalists, sum(sizes)))
     classes = random.integers(0, CLASSES, sum(sizes))
@@ -120,7 +126,7 @@ def simulated(
                 drawn = random.choice(real_seeds(), finalists) * total / stats.norm.pdf(at) / fold
             level = effect + scale * fold * drawn
             if is_bad_one.any():
-                level += is_bad_one * (random.random(finalists) < BAD_SHARE) * worse
+                level += is_bad_one * (random.random(finalists) < bad_share) * worse
             found = level[:, None] + samples[chosen] + owns[:, chosen]
             if luck == "class-wise":
                 found += 2 * fold * random.standard_t(3, (finalists, CLASSES))[:, classes[chosen]]

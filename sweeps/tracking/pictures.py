@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sweeps.analysis.confusion import best_confusion, class_names, confusion_of, kept_epoch
+from sweeps.analysis.summary import champion_of
 from sweeps.journal.events import Record
+from sweeps.records import Conclusions, heard
 from sweeps.records.conclusions import confirmed_by
 from sweeps.records.ranking import leading
 from sweeps.records.store import RecordStore
@@ -78,12 +80,15 @@ def encode(picture: Image) -> tuple[bytes, bytes]:
 def pictured(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
     """Return the best complete trials with their arrays: those whose pictures and links are shown.
 
-    With several objectives those of the Pareto front come first. Of a confirmation there are none:
-    the best of its trainings have had the luckiest folds.
+    A confirmed champion comes first, with several objectives the Pareto front. Of a confirmation
+    there are none: the best of its trainings have had the luckiest folds.
     """
     if confirmed_by(info.directory):
         return []
-    return [store.read(record.key) for record in leading(records, info.objectives)[:BEST]]
+    champion = champion_of(heard(Conclusions(store).confirmed, lambda damage: None))
+    first = champion and champion.trial
+    best = sorted(leading(records, info.objectives), key=lambda record: record.trial != first)
+    return [store.read(record.key) for record in best[:BEST]]
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,8 @@ class ImagePlan:
     """The pictures of one run in the image grid.
 
     Attributes:
-        rank: Its place among the best, from 1; written on the pictures, as the grid has an order
-            of its own.
+        rank: Its place, the champion's or the best trial's is 1; written on the pictures, as the
+            grid has an order of its own.
         epochs: Step of the slider -> epoch shown at it, both from 1.
     """
 

@@ -22,7 +22,7 @@ from sweeps.analysis.confusion import confusion_of, confusion_tags
 from sweeps.analysis.table import in_order_of_space, merge_orders
 from sweeps.journal.events import Record
 from sweeps.records.conclusions import VerdictConclusion
-from sweeps.records.ranking import leading, pareto_front
+from sweeps.records.ranking import leading, pareto_front, ranked
 from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.content import (
     LABEL_SUFFIX,
@@ -413,12 +413,14 @@ def _filters(info: SweepInfo, best: Sequence[Record]) -> str:
     if info.has_front:
         rows["the Pareto front"] = f"{own} and tags.{ON_FRONT} = 'true'"
     elif best:
-        sign = ">=" if info.direction == "maximize" else "<="
-        rows[f"the best {len(best)}"] = f"{own} and metrics.{metric} {sign} {best[-1].objective!r}"
+        sign, by_rank = ">=" if info.direction == "maximize" else "<=", ranked(best, info.direction)
+        if by_rank[-1] is best[0]:  # the champion, which is among them whatever its rank is
+            by_rank = by_rank[:-1] or by_rank
+        worst = by_rank[-1].objective
+        rows[f"the best {len(by_rank)}"] = f"{own} and metrics.{metric} {sign} {worst!r}"
     mistake = confusion_tags(best[0]).get("confusion_1", "").rpartition(":")[0] if best else ""
     if mistake and not set("'%_|`") & set(mistake):
-        whose = f"trial {best[0].trial}" if info.has_front else "the best"
-        rows[f"trials with the worst mistake of {whose}"] = (
+        rows[f"trials with the worst mistake of trial {best[0].trial}"] = (
             f"{own} and tags.confusion_1 LIKE '{mistake}:%'"
         )
     lines = [f"| {words} | `{search}` |" for words, search in rows.items()]

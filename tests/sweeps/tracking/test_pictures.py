@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sweeps.home import Home
 from sweeps.journal.events import Record
+from sweeps.records import Conclusions, ConfirmationRecord
 from sweeps.render.confusion import SMALL, draw_confusion
 from sweeps.tracking import pictures as pictures_module
 from sweeps.tracking.content import (
@@ -29,6 +31,7 @@ from sweeps.tracking.pictures import (
     THUMBNAIL_PIXELS,
     Pictures,
     encode,
+    pictured,
     plan_pictures,
     with_matrix,
 )
@@ -163,6 +166,23 @@ def test_a_run_that_is_no_longer_among_the_best_loses_its_pictures(
     tags = runs(home)["0011-1"].data.tags
     assert PICTURES not in tags
     assert LOGGED_IMAGES not in tags
+
+
+def test_a_confirmed_champion_comes_first_whatever_its_rank_in_the_search_is(
+    tmp_path: Path,
+) -> None:
+    store = Home(tmp_path).store(SWEEP_ID)
+    store.begin(INFO)
+    for record in ranked_records(14):
+        store.write(record)
+    best = [record.trial for record in pictured(store, INFO, store.read_all())]
+    assert best == [*range(10)]
+    for champion, others in ((3, [0, 1, 2, *range(4, 10)]), (12, [*range(9)])):
+        key = f"{champion:04d}-1"
+        confirmed = ConfirmationRecord(SWEEP_ID, SWEEP_ID, key, f"trial-{champion}")
+        Conclusions(store).keep(confirmed)
+        best = [record.trial for record in pictured(store, INFO, store.read_all())]
+        assert best == [champion, *others]
 
 
 def test_pictures_of_an_earlier_plan_are_replaced(home: Path, projection: Projection) -> None:
