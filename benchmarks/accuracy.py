@@ -102,10 +102,10 @@ def measure(
     from sweeps.capabilities import PREDICTIONS, SAMPLES
     from sweeps.confirm.intervals import (
         NO_SAMPLE,
+        Estimate,
         Outcomes,
         crossed_estimate,
         crossed_mean,
-        images_estimate,
         stacked,
     )  # fmt: skip
     from sweeps.experiment import TrialSpec
@@ -130,7 +130,9 @@ def measure(
     estimates = {
         "folds": crossed_mean(Outcomes(correct[np.newaxis], samples), 0),
         "test": crossed_estimate(right.astype(float), everywhere),
-        "vote": images_estimate(vote),
+        "vote": Estimate(
+            float(vote.mean()), float(vote.var(ddof=1)) / len(vote), 0.0, len(vote) - 1
+        ),
     }
     accuracies = [float(result.metrics["best_val_accuracy"]) for result in results]
     return {

@@ -50,10 +50,10 @@ from sweeps import by_sample, interval
 from sweeps.confirm import best, comparison, intervals
 from sweeps.confirm import finalists as scoring
 from sweeps.confirm.best import LOOKS, Joint, claims_at
-from sweeps.confirm.comparison import FIRST, FIRST_IF_QUICK, Verdict, best_of, decide, margin_of
+from sweeps.confirm.comparison import FIRST, FIRST_IF_QUICK, best_of, decide, margin_of
 from sweeps.confirm.finalists import ACCURACY, Finalist, Scored
 from sweeps.confirm.intervals import Outcomes
-from sweeps.records.conclusions import LeftAfter
+from sweeps.records.conclusions import LeftAfter, Verdict
 from sweeps.workspace.files import write_atomically
 
 FLOOR: Final = 0.055
@@ -183,7 +183,7 @@ def equals(case: Case, random: np.random.Generator, draws: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for _ in range(draws):
         equal = verdict_of(*left_of(case.drawn(random, 0, FOLDS), case), case.scored)
-        found["false"] += equal.is_settled
+        found["false"] += equal.settled
         # One that is named before anything is known of it.
         found["missed"] += not min(equal.standings, key=lambda one: one.trial).may_be_best
         quotable = equal.quotable
@@ -201,7 +201,7 @@ def led(case: Case, random: np.random.Generator, draws: int) -> Counter[str]:
         left, outcomes, others = left_of(case.drawn(random, case.lead, FOLDS), case)
         better = verdict_of(left, outcomes, others, case.scored)
         is_first = better.standings[0].trial == 0
-        found["seen" if is_first else "wrong"] += better.is_settled
+        found["seen" if is_first else "wrong"] += better.settled
         found["left out"] += all(one.trial for one in left)
     return found
 

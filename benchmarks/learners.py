@@ -156,7 +156,7 @@ def _compared(
         verdict = verdict_of(finalists, outcomes, [])
         lead = crossed_difference(outcomes, 0, 1)
         error = lead.error * pool_factor(samples)
-        found[metric] = (verdict.is_settled, lead.value, error**2)
+        found[metric] = (verdict.settled, lead.value, error**2)
     return found
 
 

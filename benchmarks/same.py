@@ -118,7 +118,7 @@ def draw(
         ]
         outcomes = Outcomes(np.array(scores), samples)
         verdict = decide(outcomes, names, {})
-        than_all += verdict.is_settled
+        than_all += verdict.settled
         missed += any(s.trial == 0 and not s.may_be_best for s in verdict.standings)
     return {
         "accuracy": float(nets.mean()),

@@ -21,6 +21,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,12 +102,13 @@ def _digits8() -> tuple[Values, Values]:
     return found.data.astype(float), found.target.astype(float)
 
 
-def _digits20() -> tuple[Values, Values]:
-    from digitexp.data import load_source
-
-    source = load_source("digits20")
-    images = source.images.reshape(len(source.images), -1)
-    return images.astype(float), source.labels.astype(float)
+def _countries() -> tuple[Values, Values]:
+    """Return year, size, wealth and continent of 142 countries in 12 years; the life expectancy."""
+    found = import_module("plotly.data").gapminder()
+    continents = np.unique(found["continent"])
+    columns = [found["year"], np.log(found["pop"]), np.log(found["gdpPercap"])]
+    columns += [3 * (found["continent"] == one) for one in continents]
+    return np.column_stack(columns).astype(float), np.asarray(found["lifeExp"], float)
 
 
 def _pixels() -> tuple[Values, Values]:
@@ -141,12 +143,13 @@ def _surface(random: np.random.Generator, n: int) -> tuple[Values, Values]:
 
 
 _ACCURACY: Final = Scored.by("best_val_accuracy", "maximize")
+_ERROR: Final = Scored.by("best_val_mae", "minimize")
 TASKS: Final[dict[str, Task]] = {
     "digits, 8x8": Task(_ACCURACY, 600, 1197, _subset(_digits8)),
-    "digits, 20x20": Task(_ACCURACY, 800, 2000, _subset(_digits20)),
     "pixels": Task(Scored.by("best_val_auc", "maximize"), 600, 2000, _subset(_pixels)),
+    "countries": Task(_ERROR, 600, 1104, _subset(_countries)),
     "drawn classes": Task(_ACCURACY, 800, 4000, _classes),
-    "drawn values": Task(Scored.by("best_val_mae", "minimize"), 800, 4000, _surface),
+    "drawn values": Task(_ERROR, 800, 4000, _surface),
 }
 
 Fit = Callable[[Numbers, Numbers, int], Values]
@@ -297,8 +300,8 @@ def judged(task: Task, one: Drawn, first: int, worth: Values) -> dict[str, float
     baseline = next(one for one in verdict.standings if one.is_baseline)
     return {
         "trainings": outcomes.folds * len(finalists) + first * len(left_after),
-        "settled": verdict.is_settled,
-        "false": verdict.is_settled and worth[leader.trial] < max(worth[o.trial] for o in others),
+        "settled": verdict.settled,
+        "false": verdict.settled and worth[leader.trial] < max(worth[o.trial] for o in others),
         "beats": baseline.verdict == "worse",
         "false beats": baseline.verdict == "worse" and worth[leader.trial] <= worth[0],
         "missed": any(not o.may_be_best and worth[o.trial] >= best_left for o in others),
@@ -367,8 +370,8 @@ def table(result: dict[str, Any]) -> str:
     n = result["repetitions"]
     rows = []
     for row in result["rows"]:
-        is_share = not row["data"].endswith("values")
-        scale, digits = (100, 2) if is_share else (1, 3)
+        is_error = TASKS[row["data"]].scored is _ERROR
+        scale, digits = (1, 3) if is_error else (100, 2)
 
         def share(name: str, row: dict[str, Any] = row) -> str:
             return share_with_limits(row[name], n) if name in row else ""
@@ -383,7 +386,7 @@ def table(result: dict[str, Any]) -> str:
         ])  # fmt: skip
     said = (
         f"{n} pools of each; shares of 100 with 95 % limits in brackets; widths and distances in "
-        "points, of drawn values in their unit"
+        "points, of values (countries, drawn values) in their unit"
     )
     heads = ["data", "design", "trainings", "settled", 'false "better"', "beats the baseline",
              "falsely", "best missed", "quoted interval holds", "its width", "behind the best",

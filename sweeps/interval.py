@@ -79,10 +79,6 @@ class Interval:
 
         return replace(self, low=end(self.low - self.value), high=end(self.high - self.value))
 
-    def lies_within(self, margin: float) -> bool:
-        """Whether the whole interval lies between `-margin` and `margin`, ends excluded."""
-        return -margin < self.low and self.high < margin
-
     def __neg__(self) -> Self:
         """Return the difference with the other sign."""
         return replace(self, value=-self.value, low=-self.high, high=-self.low)

@@ -396,14 +396,10 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
     """Return everything in numbers; without a verdict, how the finalists stand so far."""
     from sweeps.records.conclusions import document_of, facts_of
 
-    verdict = result.comparison.verdict if result.comparison else None
-    so_far = {
-        "folds": len(result.comparison.folds) if result.comparison else 0,
-        "settled": verdict.is_settled if verdict else None,
-        "champion": verdict.champion if verdict else None,
-        "gain_over_control": None,
-        "standings": [facts_of(one) for one in verdict.standings] if verdict else [],
-    }
+    so_far: dict[str, Any] = {"folds": 0, "settled": None, "champion": None, "standings": []}
+    if result.comparison is not None:
+        folds = len(result.comparison.folds)
+        so_far = {"folds": folds, **facts_of(result.comparison.verdict)}
     documents = map(document_of, [*result.conclusions, *_on_test_set(home, info)])
     found = {document["kind"]: document for document in documents}  # of several the newest
     return {

@@ -306,17 +306,6 @@ def take_evaluations(home: Home, folder: Path, name: Callable[[Path], object]) -
         name(path)
 
 
-def evaluations_of(home: Home, sweeps: Sequence[str]) -> list[tuple[AccessLog, Evaluation]]:
-    """Return the evaluations that scored all of these sweeps, by their ids, the first one first.
-
-    Only the frozen lists are read, no test set. One that cannot be read is reported and left out.
-    """
-    logs = [Evaluations(folder) for folder in listed(home.path / "test") if folder.is_dir()]
-    found = [one for log in logs for one in log.all(lambda error: warn(str(error)))]
-    asked = [one for one in found if set(sweeps) <= set(one.sweeps)]
-    return [(AccessLog(home, one.digest), one) for one in asked]
-
-
 def _use(evaluation: Evaluation) -> TestSetUse:
     names = list(dict.fromkeys(entry.name for entry in evaluation.entries))
     return TestSetUse(evaluation.list_digest, evaluation.number, evaluation.frozen_at, names)

@@ -42,38 +42,13 @@ from sweeps.records.conclusions import (
     Judgement,
     LeftAfter,
     SelectionBiasConclusion,
+    Verdict,
 )
 
 MARGIN_SHARE: Final = 0.1
 """A difference that does not matter, as a share of the baseline's distance from perfect."""
 MARGIN: Final = 0.005
 """A difference that does not matter where no score of the search is known: half a point."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The verdict of a confirmation.
-
-    Attributes:
-        standings: All finalists, the leader first, then by score. Of those that may be the best, at
-            most 5 in 100 are missed. The leader is as good as itself.
-        champion: Label of the finalist to take: the cheapest of the leader and those as good.
-        is_settled: Whether the leader is better than every other finalist.
-        margin: The difference that does not matter.
-        quotable: The figure of the champion that one may quote, less `quotable_bias`, by which its
-            mean is too high.
-        gain_over_control: The search's best minus the best of random trials; None without those.
-        components: The variance components of the leads; None with one finalist.
-    """
-
-    standings: Sequence[ConfirmedStanding]
-    champion: str
-    is_settled: bool
-    margin: float
-    quotable: Interval
-    quotable_bias: float
-    gain_over_control: Interval | None
-    components: Components | None
 
 
 def margin_of(finalists: Sequence[Finalist], scored: Scored = ACCURACY) -> float:
@@ -132,7 +107,7 @@ def decide(
     return Verdict(
         standings=[made[number] for number in order],
         champion=made[taken].finalist,
-        is_settled=claims.better is not None,
+        settled=claims.better is not None,
         margin=margin,
         quotable=figure,
         quotable_bias=bias,
@@ -468,7 +443,7 @@ def compare_finalists(
         )
         for one in verdict.standings
     ]
-    verdict = replace(verdict, standings=standings)
+    verdict = msgspec.structs.replace(verdict, standings=standings)
     return Comparison(trainings, whole, verdict, finalists, outcomes)
 
 

@@ -662,34 +662,27 @@ class _Work:
 
     def _verdict(self, refit: str | None) -> VerdictConclusion:
         comparison, confirmation = self._comparison, self._confirmation
-        verdict, folds = comparison.verdict, len(comparison.folds)
+        folds = len(comparison.folds)
         method: Method = "samples and seeds"
         if comparison.outcomes.samples is None:
             is_ordered = getattr(self._checked.experiment, "ordered", False)
             method = "rolling origin" if is_ordered else "folds"
         records = self._home.store(self._info.id).read_all()
         return VerdictConclusion(
+            **msgspec.structs.asdict(comparison.verdict),
             sweep=self._info.name,
             trials=len({record.trial for record in records}),
             confirmation=confirmation.name,
             folds=folds,
             folds_asked=confirmation.folds,
-            settled=verdict.is_settled,
-            champion=verdict.champion,
-            standings=verdict.standings,
-            gain_over_control=verdict.gain_over_control,
             others=other_confirmations(self._home, self._info, confirmation),
             refit=refit,
             left_out=[finalist.label for finalist in self._checked.left_out],
             left_after=self._left_after,
-            margin=verdict.margin,
-            quotable=verdict.quotable,
-            quotable_bias=verdict.quotable_bias,
             looks=list(looks(folds)),
             judged=judged_by(self._home, self._info),
             fresh=self._checked.fresh,
             control_trials=self._checked.control,
-            components=verdict.components,
             metric=comparison.trainings.scored.metric,
             method=method,
         )

@@ -409,24 +409,6 @@ def _of_differences(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(own[:, None] + own[None] - 2 * moments, 0.0)
 
 
-def images_estimate(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of one value a sample, with the error of samples alone.
-
-    It serves a model that exists once, such as one ensemble of many trainings. The error does not
-    say how another such model would do.
-
-    Args:
-        values: (n,), two or more.
-
-    Raises:
-        ValueError: There are fewer than two values, or another number of axes.
-    """
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"values {values.shape}: needed are (n,), two or more")
-    n = len(values)
-    return Estimate(float(values.mean()), float(values.var(ddof=1)) / n, 0.0, n - 1)
-
-
 def critical_value(compared: int, freedom: float) -> float:
     """Return the half-width of the 95 % interval of a difference, in standard errors."""
     from scipy.stats import norm, t

@@ -90,11 +90,9 @@ def export_trial(
             where = experiment_folder(info, home.sweeps_folder)
             _describe(part, facts, head, *_run_again(part, facts["command"], where), "sh")
     elif hasattr(experiment, "export"):
-        weights = store.weights(record)
-        again = PreparedAgain(lambda: experiment, source=source)
-        facts["checked"] = _checked(
-            home, record, champion_of, verify(experiment, record, weights, again)[0]
-        )
+        weights, again = store.weights(record), PreparedAgain(lambda: experiment, source=source)
+        found, _ = verify(experiment, record, weights, again)
+        facts["checked"] = _checked(home, record, champion_of, found)
         with _appearing(folder) as part:
             code = experiment.export(record.config, weights, record.model_info, part)
             _describe(part, facts, head, code.strip(), facts["checked"], "python")

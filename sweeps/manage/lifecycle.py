@@ -148,14 +148,8 @@ def retry(
     """Run failed trials again, each as its next attempt, with the same parameters and seed.
 
     One write marks the trials; from then on they have no outcome. If the process is killed, the
-    same call or the next start of the sweep goes on with them.
-
-    Args:
-        home: The home of the sweep.
-        info: The sweep.
-        trials: Numbers of the trials; empty for all that failed.
-        asked: Options that decide how trials are run; what decides the trials is recorded.
-        progress: The kind of display.
+    same call or the next start of the sweep goes on with them. Without numbers it is all that
+    failed. `asked` says how they are run; what decides them is recorded.
 
     Returns:
         The state of the sweep, the trials that were run again, and those that failed again.

@@ -5,10 +5,10 @@ wins. Arrays and weights lie in files, whose SHA-256 stands in the event; no fil
 Weights have a file of their own, so that dropping them (all but those of the baselines and of the
 best 20) changes nothing else.
 
-A confirmation is a sweep of its own. The folder of its space lies in the folder of the sweep that
-it confirms. Its conclusion and the results of test-set evaluations are events of that sweep; they
-are made from records and stored logits. An evaluation is a frozen list (`test/<digest>/N.json`),
-which counts from the moment it is written, and the scores that follow.
+A confirmation is a sweep of its own, whose space is called as if it lay below the sweep that it
+confirms. Its conclusion and the results of test-set evaluations are events of that sweep. An
+evaluation is a frozen list (`test/<digest>/N.json`), which counts from the moment it is written,
+and the scores that follow.
 """
 
 from sweeps.journal.events import Record

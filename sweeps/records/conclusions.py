@@ -163,53 +163,30 @@ class LeftAfter(_OfFinalist, frozen=True):
     searched: float | None
 
 
-class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
-    """The conclusion about which finalist is the best. Sweeps are named, finalists by label.
+class Verdict(_Part, frozen=True):
+    """What is found about finalists on the folds that count.
 
     Attributes:
-        folds: Number of folds that count, of those that were asked for.
         settled: Whether the leader is better than every other finalist.
-        champion: The finalist to take.
-        standings: The finalists, the leader first, then by accuracy: those on all folds.
-        left_after: The others, which were left out after the first folds, the best first.
+        champion: Label of the finalist to take: the cheapest of the leader and those as good.
+        standings: The finalists, the leader first, then by score: those on all folds. Of those that
+            may be the best, at most 5 in 100 are missed.
         gain_over_control: By how much the search's best is better than the best of random trials;
-            None without those, whose number is `control_trials`.
-        others: Other confirmations of the same sweep.
-        refit: The sweep that trained the champion on all but the test set; None without.
+            None without those.
         margin: The difference that does not matter.
         quotable: The accuracy of the champion less `quotable_bias`, by which its mean is too high
             for having been selected on these folds; the interval allows for that as well.
-        looks: Folds at which the verdict may change, up to now; fixed beforehand.
-        fresh: Number of the drawing of folds, see `confirm --fresh`.
         components: None with one finalist.
-        method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
-            with one number each, with the corrected variance; of `rolling origin` each fold follows
-            what trains it.
     """
 
-    sweep: Line
-    trials: Count
-    confirmation: Line
-    folds: Count
-    folds_asked: Count
     settled: bool
     champion: Line
     standings: Sequence[ConfirmedStanding]
     gain_over_control: Interval | None
-    others: Sequence[Line]
-    refit: Line | None
-    left_out: Sequence[Line]
     margin: float
     quotable: Interval
     quotable_bias: float
-    looks: Sequence[Count]
-    judged: Judged
-    fresh: Count
-    control_trials: Count
     components: Components | None
-    metric: Line = "best_val_accuracy"
-    method: Method = "samples and seeds"
-    left_after: Sequence[LeftAfter] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,6 +198,39 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     def control(self) -> ConfirmedStanding | None:
         """The best of random trials; None without those."""
         return next((one for one in self.standings if one.is_control), None)
+
+
+class VerdictConclusion(Verdict, frozen=True, tag_field="kind", tag="verdict"):
+    """The conclusion about which finalist is the best. Sweeps are named, finalists by label.
+
+    Attributes:
+        folds: Number of folds that count, of those that were asked for.
+        others: Other confirmations of the same sweep.
+        refit: The sweep that trained the champion on all but the test set; None without.
+        looks: Folds at which the verdict may change, up to now; fixed beforehand.
+        fresh: Number of the drawing of folds, see `confirm --fresh`.
+        control_trials: Number of the random trials.
+        method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
+            with one number each, with the corrected variance; of `rolling origin` each fold follows
+            what trains it.
+        left_after: Finalists that were left out after the first folds, the best first.
+    """
+
+    sweep: Line
+    trials: Count
+    confirmation: Line
+    folds: Count
+    folds_asked: Count
+    others: Sequence[Line]
+    refit: Line | None
+    left_out: Sequence[Line]
+    looks: Sequence[Count]
+    judged: Judged
+    fresh: Count
+    control_trials: Count
+    metric: Line = "best_val_accuracy"
+    method: Method = "samples and seeds"
+    left_after: Sequence[LeftAfter] = ()
 
     @property
     def baselines(self) -> list[ConfirmedStanding]:

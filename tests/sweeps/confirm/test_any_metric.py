@@ -207,7 +207,7 @@ def test_one_of_five_equals_is_called_better_no_more_often_than_promised(metric)
         outcomes = five_times_the_same(draw, scored)
         assert (outcomes.samples is None) == (KINDS[metric] == "folds")
         verdict = decide(outcomes, SAME, {}, 1e-6, scored)
-        better += verdict.is_settled
+        better += verdict.settled
     assert better <= at_most(LEVEL, draws)
 
 

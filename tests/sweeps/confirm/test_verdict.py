@@ -29,7 +29,7 @@ def verdicts(points, count, folds, draws=60, costs=None):
 
 
 def test_a_clear_winner_is_better_than_all_and_leads_the_list():
-    settled = [verdict for verdict in verdicts(3.0, 6, 20, draws=20) if verdict.is_settled]
+    settled = [verdict for verdict in verdicts(3.0, 6, 20, draws=20) if verdict.settled]
     assert len(settled) == 20
     assert all(verdict.standings[0].finalist == "trial-0" for verdict in settled)
     assert all(how_many_may_be_best(verdict) == 1 for verdict in settled)
@@ -37,7 +37,7 @@ def test_a_clear_winner_is_better_than_all_and_leads_the_list():
 
 @pytest.mark.nightly
 def test_of_six_a_lead_of_one_and_a_half_points_is_seen_nine_times_of_ten():
-    settled = sum(verdict.is_settled for verdict in verdicts(1.5, 6, 20, DRAWS))
+    settled = sum(verdict.settled for verdict in verdicts(1.5, 6, 20, DRAWS))
     assert settled >= at_least(0.88, DRAWS)
 
 
@@ -46,12 +46,12 @@ def test_of_six_equals_the_best_is_missed_five_of_a_hundred_times_at_most_and_no
     found = list(verdicts(0.0, 6, 20, DRAWS))
     missed = sum(not by_trial(verdict)[0].may_be_best for verdict in found)
     assert missed <= at_most(0.05, DRAWS)
-    assert sum(verdict.is_settled for verdict in found) <= at_most(0.01, DRAWS), "five to beat"
+    assert sum(verdict.settled for verdict in found) <= at_most(0.01, DRAWS), "five to beat"
 
 
 @pytest.mark.slow
 def test_of_two_equals_one_wins_five_of_a_hundred_times():
-    settled = sum(verdict.is_settled for verdict in verdicts(0.0, 2, 20, DRAWS))
+    settled = sum(verdict.settled for verdict in verdicts(0.0, 2, 20, DRAWS))
     assert settled <= at_most(0.05, DRAWS)
 
 
@@ -70,7 +70,7 @@ def test_before_the_first_look_nothing_is_said(points, luck, folds):
         "leads",
         "cannot tell yet",
     ]
-    assert not verdict.is_settled
+    assert not verdict.settled
     assert all(standing.may_be_best for standing in verdict.standings)
     assert verdict.champion == verdict.standings[0].finalist
 
@@ -90,7 +90,7 @@ def test_equals_are_as_good_only_within_the_margin_and_the_cheapest_is_recommend
 def test_one_that_is_not_the_best_is_recommended_if_it_is_cheaper_and_as_good():
     outcomes = simulated(np.random.default_rng(5), 1.5, 2, 20, own=0.05, fold=0.01)
     verdict = decide(outcomes, finalists(2), {"trial-0": 100.0, "trial-1": 10.0}, margin=0.03)
-    assert verdict.is_settled
+    assert verdict.settled
     assert words(verdict) == ["leads", "worse"]
     assert verdict.champion == "trial-1"
 
@@ -131,8 +131,8 @@ def test_chances_of_being_best_sum_to_1_and_agree_with_the_words():
             chances = [standing.chance_best for standing in verdict.standings]
             assert sum(chances) == pytest.approx(1)
             assert all(s.chance_best < 0.05 for s in verdict.standings if not s.may_be_best)
-            assert not verdict.is_settled or chances[0] > 0.95
-            assert verdict.is_settled == (how_many_may_be_best(verdict) == 1)
+            assert not verdict.settled or chances[0] > 0.95
+            assert verdict.settled == (how_many_may_be_best(verdict) == 1)
             for standing in verdict.standings[1:]:
                 assert standing.may_be_best == (standing.leader_ahead_by.low <= 0)
 
