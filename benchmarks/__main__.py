@@ -16,7 +16,8 @@ from benchmarks.machine import describe
 
 NAMES = ("startup", "throughput", "quality", "engine", "projection", "growth", "large", "memory",
          "ends", "own", "faults", "intervals", "same", "registered", "search", "portfolio",
-         "scale", "accuracy", "learners", "untouched")  # fmt: skip
+         "scale", "accuracy", "learners", "untouched",
+         "covers")  # fmt: skip
 BENCHMARKS: dict[str, ModuleType] = {name: import_module(f"benchmarks.{name}") for name in NAMES}
 RESULTS = Path(__file__).parent / "results"
 

@@ -26,8 +26,7 @@ AREA = "area near 1"
 FAILURES = {"fails by 10": (0.1, 10.0), "fails by 20": (0.05, 20.0), "fails by 40": (0.03, 40.0),
             "fails by 60": (0.02, 60.0)}  # fmt: skip
 """Which share of the trainings of one finalist is worse by how many points."""
-LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal", "real", AREA,
-         *FAILURES)  # fmt: skip
+LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal", "real", AREA)
 """How the effects of folds, which hold the luck of a seed, are distributed; see `simulated`."""
 CLASSES, BAD = 10, (0.08, 7.0)
 TRUTHS = {AREA: 0.99}

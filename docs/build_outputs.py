@@ -47,7 +47,7 @@ enqueue       sweeps enqueue smoke --like best learning_rate=0.002
 note          sweeps note smoke 3 "a second look at this one"
 note          sweeps note smoke
 confirm       sweeps confirm smoke --top 2 --folds 8
-ensemble      sweeps ensemble smoke
+best          sweeps best smoke --ensemble
 sync          sweeps sync smoke
 doctor        sweeps doctor
 gc            sweeps gc --keep-top 3 --dry-run
@@ -64,8 +64,8 @@ status        sweeps status
 status        sweeps status
 pause         sweeps pause long
 resume        sweeps resume long
-watch         sweeps watch long  # until Ctrl-C
-cancel        sweeps cancel long 0
+status        sweeps status long  # until Ctrl-C
+stop          sweeps stop long 0
 stop          sweeps stop long
 rename        sweeps rename long longer
 archive       sweeps archive longer
@@ -150,7 +150,7 @@ def _printed(command: str, folder: Path, until_interrupted: bool = False) -> str
     """Return what a command printed.
 
     One that would run on is interrupted, as by Ctrl-C, three seconds after it has printed an
-    address; one that prints none (`sweeps watch`) after 30 seconds.
+    address; one that prints none (`sweeps status NAME`) after 30 seconds.
     """
     process = _started(command, folder)
     assert process.stdout is not None
@@ -159,7 +159,7 @@ def _printed(command: str, folder: Path, until_interrupted: bool = False) -> str
     lines: list[str] = []
     reading = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
     reading.start()
-    most = 30 if "watch" in command else SECONDS
+    most = 30 if "status" in command else SECONDS
     _wait_for(lambda: ADDRESS.search("".join(lines)) or process.poll() is not None, most)
     time.sleep(3)
     process.send_signal(signal.SIGINT)

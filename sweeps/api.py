@@ -453,7 +453,7 @@ def export(
         name: The sweep, or its name.
         folder: A folder that is empty or does not exist; it appears complete or not at all.
         trial: Trial number; None for the confirmed champion, or the best observed.
-        ensemble: Whether to write an ensemble of the trials, as `sweeps ensemble` selects it.
+        ensemble: Whether to write an ensemble of the trials; see `sweeps best --ensemble`.
         data: Source of its data; None for the experiment's own.
         study: In place of all these, a new SQLite file: all trials that have an outcome are written
             into it as an Optuna study of the sweep's name.

@@ -184,7 +184,7 @@ class Evaluated:
 class SupportsEnsemble(Protocol):
     """Capability: trials of a search can answer together, by the weighted mean of predictions.
 
-    `sweeps ensemble` selects and judges such an ensemble by what the trials kept; nothing is
+    `sweeps best --ensemble` selects and judges such an ensemble by what the trials kept; nothing is
     trained. Small examples: `Boosting` of `sweeps init --kind scikit-learn`.
     """
 

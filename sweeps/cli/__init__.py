@@ -25,6 +25,9 @@ from sweeps.wording import printable
 _REMOVED: Final = {
     "finalize": "sweeps confirm",
     "try": "sweeps enqueue",
+    "watch": "sweeps status NAME",
+    "cancel": "sweeps stop NAME TRIAL",
+    "ensemble": "sweeps best NAME --ensemble",
     "--finalize": "--confirm",
     "--no-finalize": "--no-confirm",
     "--blocks": "--folds",
@@ -57,9 +60,8 @@ _GROUPS: Final[Mapping[str, Mapping[str, Callable[..., Any]]]] = {
     },
     "Run and look": {
         "plan": plan.plan, "enqueue": run.enqueue, "retry": run.retry, "status": control.status,
-        "watch": control.watch, "pause": control.pause, "resume": control.resume,
-        "cancel": control.cancel, "stop": control.stop, "best": results.best,
-        "trials": results.trials, "note": lifecycle.note, "ensemble": confirming.ensemble,
+        "pause": control.pause, "resume": control.resume, "stop": control.stop,
+        "best": results.best, "trials": results.trials, "note": lifecycle.note,
         "replay": results.replay,
     },
     "Keep house": {

@@ -25,10 +25,7 @@ from sweeps.cli.console import (
 )
 from sweeps.cli.options import (
     CsvOption,
-    DataOption,
-    HomeOption,
     JsonOption,
-    SweepArgument,
     SweepNamesArgument,
     VerboseOption,
     asks,
@@ -41,6 +38,8 @@ from sweeps.errors import UsageError
 from sweeps.wording import plain_numbers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sweeps.config.sweep import SweepConfig
     from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
     from sweeps.confirm.planning import HowToTrain
@@ -417,19 +416,10 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
     }
 
 
-def ensemble(
-    name: SweepArgument,
-    data: DataOption = None,
-    home: HomeOption = None,
-    csv: CsvOption = None,
-    as_json: JsonOption = False,
+def show_ensemble(
+    name: str, home: str | None, data: str | None, *, csv: Path | None, as_json: bool
 ) -> None:
-    """Select an ensemble of a sweep's trials: is it better than the best?
-
-    Members and weights come from what the trials kept of the validation samples. Selected on a part
-    of these, it is scored on the other, and so is the best trial. Nothing is trained, and no test
-    set is read. `sweeps export NAME DIR --ensemble` writes it.
-    """
+    """Select an ensemble of a sweep's trials, and show it; see `sweeps best --ensemble`."""
     from sweeps.confirm.ensemble import how_to_restore, select_ensemble
     from sweeps.records.conclusions import document_of
 

@@ -1,4 +1,4 @@
-"""`sweeps status`, `watch`, `stop`, `pause`, `resume`, `cancel`: for sweeps that run elsewhere."""
+"""`sweeps status`, `stop`, `pause`, `resume`: for sweeps that run elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import typer
 from sweeps.cli.console import FAILED, answered
 from sweeps.cli.options import (
     CsvOption,
-    EventsOption,
     HomeOption,
     JsonOption,
     QuietOption,
@@ -29,6 +28,7 @@ from sweeps.workspace.clock import now_ms
 
 if TYPE_CHECKING:
     from sweeps.home import Home
+    from sweeps.progress import Mode
     from sweeps.records import SweepInfo
 
 
@@ -39,11 +39,26 @@ LONGEST_CANCEL_SECONDS: Final = 10.0
 _STATUS: Final = ("name", "id", "done", "asked", "metric", "best", "front", "owner", "paused")
 
 
-def status(home: HomeOption = None, csv: CsvOption = None, as_json: JsonOption = False) -> None:
-    """List the sweeps that are running: where, since when, how far."""
+def status(
+    name: Annotated[str | None, typer.Argument(help="A sweep to follow (default: none).")] = None,
+    home: HomeOption = None,
+    quiet: QuietOption = False,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the sweeps that are running; or follow one.
+
+    A sweep that is named is followed to its end; Ctrl-C ends the following only. With --json a line
+    is printed for each event then.
+    """
     from sweeps.home import Home
     from sweeps.wording import counted
 
+    if name is not None:
+        if csv is not None:
+            raise UsageError("--csv: a sweep that is followed is no table; leave out one of them")
+        _follow(*find_sweep(home, name), mode_of(quiet=quiet, as_json=as_json))
+        return
     found = Home.resolve(home)
     running = listed(found, [info for info in found.sweeps() if found.is_running(info.id)])
     rows = [
@@ -68,20 +83,12 @@ def status(home: HomeOption = None, csv: CsvOption = None, as_json: JsonOption =
         print(f"nothing runs in {found.path}")
 
 
-def watch(
-    name: SweepArgument,
-    home: HomeOption = None,
-    quiet: QuietOption = False,
-    as_json: EventsOption = False,
-) -> None:
-    """Follow a sweep that runs elsewhere; Ctrl-C ends the watching only."""
+def _follow(found: Home, info: SweepInfo, mode: Mode) -> None:
     from sweeps.analysis.data import SweepData
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
 
-    found, info = find_sweep(home, name)
-    store = found.store(info.id)
-    shown = make_progress(mode_of(quiet=quiet, as_json=as_json))
+    store, shown = found.store(info.id), make_progress(mode)
     records = store.read_all()
     try:
         shown.started(Tally(info, store.state().requested or 0, records))
@@ -115,15 +122,24 @@ def watch(
 
 def stop(
     name: SweepArgument,
+    trial: Annotated[
+        int | None, typer.Argument(help="Number of the one trial to end.", min=0)
+    ] = None,
     now: Annotated[
         bool, typer.Option("--now", help="Do not wait for the epoch; like Ctrl-C twice.")
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Stop a running sweep as Ctrl-C does; it can be resumed.
+    """Stop a running sweep as Ctrl-C does, or one trial of it.
 
-    The command waits until it has ended.
+    The command waits until the sweep has ended; the same command as before goes on with it. A trial
+    that is named ends at its next epoch: it counts as pruned, and is not run again.
     """
+    if trial is not None:
+        if now:
+            raise UsageError(f"--now: trial {trial} ends at its next epoch; leave --now out")
+        _cancel(*_running(name, home), trial)
+        return
     found, info = find_sweep(home, name)
     if not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running")
@@ -164,18 +180,9 @@ def resume(name: SweepArgument, home: HomeOption = None) -> None:
     print(f"sweep {info.name!r} goes on" if was_paused else f"sweep {info.name!r} is not paused")
 
 
-def cancel(
-    name: SweepArgument,
-    trial: Annotated[int, typer.Argument(help="Number of the trial.", min=0)],
-    home: HomeOption = None,
-) -> None:
-    """End one running trial at its next epoch.
-
-    It counts as pruned, and is not run again.
-    """
+def _cancel(found: Home, info: SweepInfo, trial: int) -> None:
     from sweeps.records import Record
 
-    found, info = _running(name, home)
     store = found.store(info.id)
 
     def outcome() -> Record | None:

@@ -253,7 +253,7 @@ def _next_commands(rows: Sequence[ListingRow], newest: SweepInfo) -> dict[str, s
     found: dict[str, str] = {}
     for row in rows:
         if row.state == "RUNNING":
-            found[f"sweeps watch {shlex.quote(row.name)}"] = "follow it"
+            found[f"sweeps status {shlex.quote(row.name)}"] = "follow it"
     row = rows[0]
     name = shlex.quote(row.name)
     if row.failed and row.failed == row.done:
@@ -273,6 +273,10 @@ def _next_commands(rows: Sequence[ListingRow], newest: SweepInfo) -> dict[str, s
 
 def best(
     name: SweepArgument,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Is an ensemble of its trials better than the best?")
+    ] = False,
+    data: DataOption = None,
     home: HomeOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
@@ -281,7 +285,18 @@ def best(
 
     With several objectives it is the Pareto front. Which trial was the best observed, and whether
     it is confirmed, is said as well.
+
+    With --ensemble, members and weights come from what the trials kept of the validation samples.
+    Selected on a part of these, an ensemble is scored on the other, and so is the best trial.
+    Nothing is trained, and no test set is read. `sweeps export NAME DIR --ensemble` writes it.
     """
+    if ensemble:
+        from sweeps.cli.confirming import show_ensemble
+
+        show_ensemble(name, home, data, csv=csv, as_json=as_json)
+        return
+    if data is not None:
+        raise UsageError("--data: only --ensemble reads data; give that too, or leave it out")
     from sweeps.analysis.data import SweepData
     from sweeps.analysis.table import trial_documents
     from sweeps.records.conclusions import document_of
@@ -289,11 +304,11 @@ def best(
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
-    data = SweepData.read(info, store, records=store.read_all())
-    summary, told = data.summary, data.conclusions
+    found_in = SweepData.read(info, store, records=store.read_all())
+    summary, told = found_in.summary, found_in.conclusions
     if not as_json and csv is None:
         own = summary.champion.trial if summary.champion else None
-        chosen = next((row for row in data.rows if row.trial == own), None)
+        chosen = next((row for row in found_in.rows if row.trial == own), None)
         _print(render_best(summary, told, chosen, home_option=place_options()))
         return
     document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
@@ -399,7 +414,8 @@ def export(
         typer.Option(help="Number of the trial (default: the champion, or else the best).", min=0),
     ] = None,
     ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Several trials as one: see `sweeps ensemble`.")
+        bool,
+        typer.Option("--ensemble", help="Several trials as one, see `sweeps best`."),
     ] = False,
     data: DataOption = None,
     study: Annotated[

@@ -581,7 +581,7 @@ class _Work:
     def _ensemble(self, verdict: VerdictConclusion) -> EnsembleConclusion | None:
         """Return the conclusion about an ensemble of the search's trials; None without one.
 
-        The verdict does not depend on it, and `sweeps ensemble` says why there is none.
+        The verdict does not depend on it, and `sweeps best --ensemble` says why there is none.
         """
         checked, store = self._checked, self._home.store(self._info.id)
         with suppress(UsageError):

@@ -234,7 +234,7 @@ class Coordinator:
             self.progress.epoch(spec, epoch, metrics)
 
     def verdict_on(self, spec: TrialSpec) -> Stop | None:
-        """Return the stop that a signal or `sweeps cancel` asks of a trial; None without one."""
+        """Return the stop that a signal or `sweeps stop` asks of a trial; None without one."""
         is_cancelled = spec.trial in self.control.cancelled  # it counts as pruned, by hand
         return self._asked_to_stop() or (Stop("cancelled") if is_cancelled else None)
 

@@ -12,7 +12,7 @@ import pytest
 
 OUTPUTS = Path(__file__).parents[2] / "docs" / "reference" / "outputs"
 BY_THE_CLOCK = {
-    "run", "status", "watch", "pause", "resume", "cancel", "stop", "confirm", "retry",
+    "run", "status", "pause", "resume", "stop", "confirm", "retry",
 }  # fmt: skip
 """Commands that print what happens when it happens, or how long something will take."""
 

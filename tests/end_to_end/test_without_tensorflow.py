@@ -93,7 +93,7 @@ DO_WITHOUT = (
     "sweeps best digits --json",
     "sweeps trials digits --json",
     "sweeps compare digits:0 digits:7",
-    "sweeps ensemble digits",
+    "sweeps best digits --ensemble",
     "digitexp data",
     "digitexp evaluate digits 0",
     "digitexp calibrate digits 0",
@@ -184,7 +184,9 @@ def sweep(place, *words, code=0):
     return ran.stdout
 
 
-AFTERWARDS = ("list", "trials mlp", "report mlp", "replay mlp 0", "doctor", "ensemble mlp", "sync")
+AFTERWARDS = (
+    "list", "trials mlp", "report mlp", "replay mlp 0", "doctor", "best mlp --ensemble", "sync"
+)  # fmt: skip
 
 
 @pytest.mark.slow

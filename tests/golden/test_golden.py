@@ -233,10 +233,9 @@ def in_words_of_today(said):
 
 
 WITH_JSON = {
-    "best": ["best digits"],
+    "best": ["best digits", "best digits --ensemble"],
     "compare": ["compare digits bowl:0"],
     "doctor": ["doctor", "doctor digits"],
-    "ensemble": ["ensemble digits"],
     "confirm": ["confirm digits", "confirm digits --test"],
     "list": ["list"],
     "note": ["note digits"],
@@ -249,12 +248,12 @@ WITH_JSON = {
 STREAMED = {
     "run": [" ".join((*RUN_TRADE, "--trials", "9"))],
     "retry": ["retry bowl --workers 0"],
-    "watch": ["watch trade"],
+    "status": ["status trade"],
 }
 """Those that print one JSON object a line."""
 WITHOUT_TABLE = (
     {"report", "export", "init", "share", "ui"}
-    | {"enqueue", "pause", "resume", "cancel", "stop", "import", "trust"}
+    | {"enqueue", "pause", "resume", "stop", "import", "trust"}
     | {"rename", "archive", "delete", "gc"}
 )
 """Those that write files, serve pages, or do one thing and say so in a line."""

@@ -165,7 +165,7 @@ def test_a_paused_sweep_can_be_stopped(steered):
 def test_a_cancelled_trial_counts_as_pruned_and_the_others_go_on(steered, workers):
     steered.start(seconds=3.0, epochs=30, workers=workers, trials=3)
     steered.until(steered.is_running)
-    steered.until(lambda: steered.call("cancel", "toy", "0").exit_code == 0)
+    steered.until(lambda: steered.call("stop", "toy", "0").exit_code == 0)
     assert steered.running.wait() == 0, steered.running.stderr()
     rows = {row.trial: row for row in sweeps.load("toy", steered.home).rows()}
     assert (rows[0].state, rows[0].reason) == ("PRUNED", "cancelled")
@@ -177,7 +177,7 @@ def test_a_cancelled_trial_counts_as_pruned_and_the_others_go_on(steered, worker
 def test_watch_follows_until_the_end(steered):
     steered.start(seconds=0.1)
     steered.until(lambda: steered.recorded() >= 1)
-    result = steered.call("watch", "toy", "--json")
+    result = steered.call("status", "toy", "--json")
     assert result.exit_code == 0, result.output
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert events[-1]["event"] == "finished"
@@ -195,7 +195,7 @@ def test_watch_says_how_long_the_last_start_of_a_killed_sweep_is_ago(finished_to
     lost = {"finished 1", "returned 1", "started 1"}
     journals.rewrite(store, lambda one: None if one["kind"] in lost else one)
     store.append(*(Started(began_at=now_ms() - 1000 * seconds) for seconds in (3 * day, day)))
-    words = ["watch", "toy", "--json", "--home", str(sweep.home.path)]
+    words = ["status", "toy", "--json", "--home", str(sweep.home.path)]
     *_, last = CliRunner().invoke(app, words).stdout.splitlines()
     assert day <= json.loads(last)["summary"]["seconds"] < 2 * day
 
@@ -218,15 +218,23 @@ def test_who_does_not_run_cannot_be_steered(finished_toy, make_home):
     def call(*words):
         return CliRunner().invoke(app, [*words, "--home", str(make_home())])
 
-    for words in (["pause", "toy"], ["resume", "toy"], ["cancel", "toy", "0"]):
+    for words in (["pause", "toy"], ["resume", "toy"], ["stop", "toy", "0"]):
         result = call(*words)
         assert result.exit_code == 2, words
         assert f"is not running; `sweeps status --home {make_home()}` lists what" in result.stderr
     result = call("stop", "toy")
     assert (result.exit_code, result.stdout) == (0, "sweep 'toy' is not running\n")
     assert call("status").stdout.startswith("nothing runs in ")
-    assert call("watch", "toy", "--quiet").exit_code == 0
+    assert call("status", "toy", "--quiet").exit_code == 0
     assert call("stop", "nothing").exit_code == 2
+    for words, said in (
+        (["stop", "toy", "0", "--now"], "--now: trial 0 ends at its next epoch; leave --now out"),
+        (["status", "toy", "--csv", "-"], "--csv: a sweep that is followed is no table"),
+        (["best", "toy", "--data", "x"], "--data: only --ensemble reads data; give that too"),
+        (["watch", "toy"], "`sweeps watch` is no more; use sweeps status NAME"),
+    ):
+        result = call(*words)
+        assert (result.exit_code, result.stdout, said in result.stderr) == (2, "", True), result
 
 
 @pytest.mark.slow
@@ -294,7 +302,7 @@ def test_a_resume_that_is_killed_goes_on_or_can_be_repeated(steered, step):
 def test_a_cancel_that_is_killed_has_ended_that_trial_or_none(steered, step):
     steered.start(seconds=3.0, epochs=30, trials=3)
     steered.until(steered.is_running)
-    words = ["cancel", "toy", "0", "--home", str(steered.home)]
+    words = ["stop", "toy", "0", "--home", str(steered.home)]
     ended = {"SWEEPS_FAILPOINT": f"control.{step}"}
     steered.until(lambda: Launched(words, ended).wait() == -signal.SIGKILL)  # 2: not begun yet
     assert steered.running.wait() == 0, steered.running.stderr()

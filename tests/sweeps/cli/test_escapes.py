@@ -47,7 +47,7 @@ COMMANDS = [
     ["note", "toy"],
     ["note", "toy", "0"],
     ["status"],
-    ["watch", "toy"],
+    ["status", "toy"],
     ["doctor"],
     ["sync", "toy"],
     ["enqueue", "toy", "x=0.3", "--like", "0"],

@@ -119,7 +119,7 @@ def alone(monkeypatch):
 def test_the_command_says_members_figures_size_and_what_is_gone(tmp_path, monkeypatch):
     home = searched(tmp_path)
     call = caller(home)
-    document = json.loads(call("ensemble", "one", "--json").stdout)
+    document = json.loads(call("best", "one", "--ensemble", "--json").stdout)
     weights = {one["trial"]: one["weight"] for one in document["members"]}
     assert sum(weights.values()) == pytest.approx(1)
     sweep = sweeps.load("one", home)
@@ -134,17 +134,18 @@ def test_the_command_says_members_figures_size_and_what_is_gone(tmp_path, monkey
         shares = shares + weights[record.trial] * powers / powers.sum(axis=1, keepdims=True)
     assert np.allclose(chosen.predictions, shares)
     monkeypatch.setenv("COLUMNS", "80")
-    shown = call("ensemble", "one").stdout
+    shown = call("best", "one", "--ensemble").stdout
     assert max(map(len, shown.splitlines())) <= 80
     assert "An ensemble pays: " in shown, "their mistakes are unrelated"
     first = chosen.records[0]
     store.drop_weights(first.key)
-    shown = " ".join(call("ensemble", "one").stdout.split())
+    shown = " ".join(call("best", "one", "--ensemble").stdout.split())
     assert (
         f"the weights of trial {first.trial} are gone: `sweeps replay one {first.trial} " in shown
     )
     assert shown.endswith("trains one again, 0.5 s in all")
-    assert json.loads(call("ensemble", "one", "--json").stdout)["weights_gone"] == [first.trial]
+    found = json.loads(call("best", "one", "--ensemble", "--json").stdout)
+    assert found["weights_gone"] == [first.trial]
 
 
 @pytest.mark.slow
@@ -185,7 +186,7 @@ def test_members_that_answer_otherwise_than_recorded_are_not_exported(tmp_path, 
 
 def test_what_has_no_ensemble_says_why(finished_toy):
     toy = finished_toy()
-    refused = caller(toy.home.path)("ensemble", "toy")
+    refused = caller(toy.home.path)("best", "toy", "--ensemble")
     assert refused.exit_code == 2
     assert "keeps no predictions whose mean is one" in refused.stderr
-    assert caller(toy.home.path)("ensemble", "nothing").exit_code == 2
+    assert caller(toy.home.path)("best", "nothing", "--ensemble").exit_code == 2

@@ -131,7 +131,7 @@ def check_ensemble(home, name, document):
     assert (found["metric"], found["selected_by"]) == ("mae", "mae")
     difference = found["best_accuracy"]["value"] - found["accuracy"]["value"]
     assert found["ahead_by"]["value"] == pytest.approx(difference), "less is better"
-    shown = " ".join(run("ensemble", name, "--home", home).stdout.split())
+    shown = " ".join(run("best", name, "--ensemble", "--home", home).stdout.split())
     assert f"trial {found['members'][0]['trial']} " in shown
     assert not any(word in shown for word in ("accurac", "point", " %,"))
 
@@ -223,7 +223,7 @@ def test_what_has_no_test_set_or_one_of_another_metric_is_refused(tmp_path, make
 
     wrong = property(lambda _: lambda data: -data.payload[3])
     monkeypatch.setattr(TestedFoldingExperiment, "validation_truth", wrong)
-    refused = run("ensemble", both[0], "--home", home)
+    refused = run("best", both[0], "--ensemble", "--home", home)
     assert refused.exit_code == 2
     assert (
         "`validation_predictions` and `validation_truth` are to be in one order" in refused.stderr

@@ -521,7 +521,7 @@ def test_a_folder_that_is_no_former_home_is_refused(tmp_path):
 
 NEEDS = {
     "run": ["TOY"], "plan": ["TOY"], "enqueue": ["slope", "rate=0.2"], "export": ["slope", "out"],
-    "cancel": ["slope", "3"], "share": ["slope", "out"], "rename": ["slope", "hill"],
+    "share": ["slope", "out"], "rename": ["slope", "hill"],
     "delete": ["slope", "--yes"], "replay": ["slope", "0"], "note": ["slope", "steep"],
     "compare": ["slope", "bowl"], "import": ["nowhere.sweep"], "list": [], "status": [],
     "confirm": ["slope"], "retry": ["slope"], "ui": [], "doctor": ["--fix"], "sync": [],
