@@ -17,7 +17,7 @@ from benchmarks.machine import describe
 NAMES = ("startup", "throughput", "quality", "engine", "projection", "growth", "large", "memory",
          "ends", "own", "faults", "intervals", "same", "registered", "search", "portfolio",
          "scale", "accuracy", "learners", "untouched",
-         "covers")  # fmt: skip
+         "covers", "ensembles")  # fmt: skip
 BENCHMARKS: dict[str, ModuleType] = {name: import_module(f"benchmarks.{name}") for name in NAMES}
 RESULTS = Path(__file__).parent / "results"
 

@@ -95,7 +95,8 @@ def _subset(load: Callable[[], tuple[Values, Values]]) -> Callable[..., tuple[Va
     return draw
 
 
-def _digits8() -> tuple[Values, Values]:
+def digits8_rows() -> tuple[Values, Values]:
+    """Return the 1797 digits of 8 x 8 pixels of scikit-learn."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -111,7 +112,7 @@ def _countries() -> tuple[Values, Values]:
     return np.column_stack(columns).astype(float), np.asarray(found["lifeExp"], float)
 
 
-def _pixels() -> tuple[Values, Values]:
+def pixel_rows() -> tuple[Values, Values]:
     """Return patches of 3 x 3 pixels of two photographs, and which of the two it is."""
     from sklearn.datasets import load_sample_images
 
@@ -145,8 +146,8 @@ def _surface(random: np.random.Generator, n: int) -> tuple[Values, Values]:
 _ACCURACY: Final = Scored.by("best_val_accuracy", "maximize")
 _ERROR: Final = Scored.by("best_val_mae", "minimize")
 TASKS: Final[dict[str, Task]] = {
-    "digits, 8x8": Task(_ACCURACY, 600, 1197, _subset(_digits8)),
-    "pixels": Task(Scored.by("best_val_auc", "maximize"), 600, 2000, _subset(_pixels)),
+    "digits, 8x8": Task(_ACCURACY, 600, 1197, _subset(digits8_rows)),
+    "pixels": Task(Scored.by("best_val_auc", "maximize"), 600, 2000, _subset(pixel_rows)),
     "countries": Task(_ERROR, 600, 1104, _subset(_countries)),
     "drawn classes": Task(_ACCURACY, 800, 4000, _classes),
     "drawn values": Task(_ERROR, 800, 4000, _surface),
