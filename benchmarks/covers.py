@@ -1,9 +1,10 @@
 """What quoted intervals cover and how wide they are, and what rare failures do to a verdict.
 
 Equal finalists are drawn as `intervals` draws them. The plain interval is that of the same mean on
-its metric's scale, which allows for no selection. Where one of two finalists fails now and then,
-many confirmations contain none of its failures: then nothing tells it from a better one, and its
-errors have no bound. Each case is kept in a file of the cache, so that it goes on if interrupted.
+its metric's scale, which allows for no selection; their mean widths are compared. Where one of two
+finalists fails now and then, many confirmations contain none of its failures: then nothing tells it
+from a better one, and its errors have no bound. Each case is kept in a file of the cache, so that
+it goes on if interrupted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 from typing import Any, Final
 
 from benchmarks.finalists import AREA, FAILURES, limits, share_with_limits
-from benchmarks.intervals import CACHE, COUNTS, COVERS, FEW, FOLDS, WIDE, Case, kept
+from benchmarks.intervals import CACHE, COUNTS, COVERS, FEW, FOLDS, Case, kept
 from benchmarks.markdown import markdown
 from benchmarks.options import cache_folder, whole_numbers
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for case in (case for case in CASES if case.finalists in options.finalists):
         found = kept(options.cache, case, [options.draws, 0, 0])
         shares = {name: found[name] / options.draws for name in _COUNTED}
-        times = found["wide"] / WIDE / options.draws
+        times = found["wide"] / max(found["plain wide"], 1)
         about = {"luck": case.luck, "finalists": case.finalists, "samples": case.samples}
         rows.append({**about, **shares, "times as wide": times})
     return {"draws": options.draws, "folds": FOLDS, "rows": rows}

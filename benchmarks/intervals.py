@@ -60,7 +60,7 @@ FLOOR: Final = 0.055
 COVERS: Final = {"normal": 0.94, AREA: 0.93}
 """What the interval to quote covers at least with few samples."""
 _OF_EQUALS: Final = ("false", "missed", "covered")
-WIDE: Final = 10_000
+WIDE: Final = 10**8
 """Widths are counted in parts of so many."""
 _OF_LEADS: Final = ("seen", "wrong", "left out")
 _OF_PEEKING: Final = ("false at any look", "missed at any look")
@@ -183,7 +183,7 @@ def equals(case: Case, random: np.random.Generator, draws: int) -> Counter[str]:
     """Return how often equal finalists get a verdict that is wrong, or right, at the first look.
 
     Beside the quotable interval also what a plain one of the same mean covers, which allows for no
-    selection, and how many times as wide it is, in parts of `WIDE`.
+    selection, and how wide both are, in parts of `WIDE`.
     """
     found: Counter[str] = Counter()
     for _ in range(draws):
@@ -195,7 +195,8 @@ def equals(case: Case, random: np.random.Generator, draws: int) -> Counter[str]:
         found["covered"] += quotable.low <= case.truth <= quotable.high
         plain = next(one.accuracy for one in equal.standings if one.finalist == equal.champion)
         found["plain"] += plain.low <= case.truth <= plain.high
-        found["wide"] += round(WIDE * (quotable.high - quotable.low) / (plain.high - plain.low))
+        found["wide"] += round(WIDE * (quotable.high - quotable.low))
+        found["plain wide"] += round(WIDE * (plain.high - plain.low))
     return found
 
 
