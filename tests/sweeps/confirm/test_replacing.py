@@ -178,3 +178,10 @@ def test_a_drawing_that_the_experiment_does_not_have_is_refused(call):
     assert (code, said) == (2, "")
     assert error == "error: --fresh 10000: there are drawings of folds up to 9999\n"
     assert call.records() == records
+
+
+@pytest.mark.slow
+def test_who_runs_a_confirmation_by_its_name_is_told_to_confirm(call):
+    code, said, error = call("run", "one-confirmation", "--workers", 0)
+    assert (code, said) == (2, "")
+    assert "'one-confirmation' is a confirmation here; to go on with it: sweeps confirm one" in error
