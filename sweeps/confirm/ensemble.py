@@ -1,10 +1,13 @@
 """Selects an ensemble of a search's own trials, and says what it is worth; nothing is trained.
 
 Trials keep what they predict of the validation samples. An ensemble is selected from that, step by
-step and with replacement: the trial joins that improves the mean of all predictions the most. This
-is done in bags, each of a random half of the trials, so that one that fits these samples by chance
-weighs less (Caruana, Niculescu-Mizil, Crew & Ksikes 2004, "Ensemble selection from libraries of
-models").
+step and with replacement: the trial joins that improves the mean of all predictions the most
+(Caruana, Niculescu-Mizil, Crew & Ksikes 2004, "Ensemble selection from libraries of models"). Where
+predictions are probabilities, they are improved by their log loss, which is less a matter of chance
+than how many of few samples are right. It is done in bags, each of as many samples drawn with
+replacement (Breiman 1996, "Bagging predictors"), so that a trial that fits some of them by chance
+weighs less. Bags of trials, as in the paper, are for hundreds of them: of twenty a half lacks the
+best (`python -m benchmarks ensembles`).
 
 The same samples would praise what they selected. So it is cross-fitted: on a random half of the
 samples an ensemble and the best trial are selected, and both are scored on the other half; then the
@@ -22,6 +25,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -48,6 +52,8 @@ _STEPS: Final = 5
 _DIVISIONS: Final = 5
 """So often the samples are divided into halves."""
 _FEWEST_SAMPLES: Final = 20
+_LEAST: Final = 1e-7
+"""A smaller probability of the true class counts as this."""
 _MOST_NUMBERS: Final = 2_000_000
 """Of wider predictions fewer trials are candidates, so that it takes seconds at most."""
 
@@ -97,43 +103,65 @@ class Library:
         judged: Evaluated = ask(self.experiment, "judged", predictions, truth)
         return judged
 
+    @cached_property
+    def likelihoods(self) -> Values | None:
+        """(trials, n) the probability of each true class; None if predictions are none of classes.
+
+        That of a mean of predictions is the mean of these.
+        """
+        found, truth = self.predictions, self.truth
+        is_of_classes = found.ndim == 3 and truth.ndim == 1 and truth.dtype.kind in "iu"
+        if not is_of_classes or truth.min() < 0 or truth.max() >= found.shape[2]:
+            return None
+        if found.min() < 0 or not np.allclose(found.sum(axis=2), 1, atol=1e-3):
+            return None
+        likely: Values = found[:, np.arange(len(truth)), truth]
+        return likely
+
     def select(self, samples: Samples) -> Values:
         """Return (trials,) the weights of an ensemble that is selected on some samples.
 
-        It is the best trial alone if bags without that one make it worse, by a standard error.
+        It is the best trial alone if bags make it worse, by a standard error.
         """
-        trials = len(self.records)
+        trials, random = len(self.records), np.random.default_rng(0)
         weights = np.zeros(trials)
-        for bag, _ in _halves(trials, _BAGS // 2, seed=0):  # each trial is in half of the bags
-            weights += self._grown(bag, samples)
+        for _ in range(_BAGS):
+            weights += self._grown(random.choice(samples, len(samples)))
         weights[np.argsort(-weights, kind="stable")[MOST_MEMBERS:]] = 0.0
         weights /= weights.sum()
         best = np.eye(trials)[self.best(samples)]
-        both = np.stack([self.mean(one)[samples] for one in (weights, best)])
-        lead = np.diff(self.scores(both, samples, self.selected_by), axis=0)
+        both = np.tensordot(np.stack([weights, best]), self._grows_from[:, samples], 1)
+        lead = np.diff(self._growth(both, samples), axis=0)
         return best if lead.mean() > lead.std() / np.sqrt(lead.size) else weights
 
-    def _grown(self, bag: Samples, samples: Samples) -> Values:
-        """Return (trials,) the weights of an ensemble that grows by a trial of a bag each step."""
-        own = self.predictions[np.ix_(bag, samples)]
+    @property
+    def _grows_from(self) -> Values:
+        return self.predictions if self.likelihoods is None else self.likelihoods
+
+    def _growth(self, predictions: Values, samples: Samples) -> Values:
+        """Return (k, samples) by what members are selected, of k means of `_grows_from`."""
+        if self.likelihoods is None:
+            return self.scores(predictions, samples, self.selected_by)
+        return np.log(np.maximum(predictions, _LEAST))
+
+    def _grown(self, samples: Samples) -> Values:
+        """Return (trials,) the weights of an ensemble that grows by a trial each step."""
+        own = self._grows_from[:, samples]
         taken, sums = np.zeros(len(self.records)), np.zeros_like(own[0])
         best, weights = -np.inf, taken
         for step in range(1, _STEPS + 1):
-            means = self._mean_scores((sums + own) / step, samples)
+            means = _means(self._growth((sums + own) / step, samples))
             joins = int(means.argmax())
             sums += own[joins]
-            taken[bag[joins]] += 1
+            taken[joins] += 1
             if means[joins] > best or step == 1:
                 best, weights = means[joins], taken / step
         return weights
 
     def best(self, samples: Samples) -> int:
         """Return the place of the trial that is best on some samples."""
-        return int(self._mean_scores(self.predictions[:, samples], samples).argmax())
-
-    def _mean_scores(self, predictions: Values, samples: Samples) -> Values:
-        means = self.scores(predictions, samples, self.selected_by).mean(axis=1)
-        return np.where(np.isnan(means), -np.inf, means)
+        found = self.scores(self.predictions[:, samples], samples, self.selected_by)
+        return int(_means(found).argmax())
 
     def mean(self, weights: Values) -> Values:
         """Return (n, ...) the predictions of an ensemble."""
@@ -159,6 +187,11 @@ class Library:
     def _pair(self, samples: Samples) -> Values:
         """Return (2, n, ...) what an ensemble and the best trial, selected on samples, predict."""
         return np.stack([self.mean(self.select(samples)), self.predictions[self.best(samples)]])
+
+
+def _means(scores: Values) -> Values:
+    means = scores.mean(axis=1)
+    return np.where(np.isnan(means), -np.inf, means)
 
 
 def _halves(n: int, times: int, seed: int) -> Iterator[tuple[Samples, Samples]]:

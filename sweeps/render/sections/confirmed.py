@@ -421,9 +421,10 @@ def _(found: EnsembleConclusion) -> WordedConclusion:
     )
     margin = scaled(found.margin, ahead.unit) + (" points" if ahead.unit == "share" else "")
     lines = [
-        f"Selected from the best {found.candidates} trials by {found.selected_by}: the trial joins "
-        "that improves the mean of all predictions the most, in six bags of half the trials "
-        "(Caruana et al. 2004).",
+        f"The best trial is that by {found.selected_by}. Members are selected from the best "
+        f"{found.candidates}: the trial joins that improves the mean of all predictions the most, "
+        "by log loss if these are probabilities, in six bags of as many samples (Caruana et al. "
+        "2004).",
         f"Cross-fitted on {counted(found.samples, 'validation sample')}: selected on one half, "
         "scored on the other, as the best trial is. The interval is for other samples, in pairs. "
         f"It pays if it is better, and by more than the margin ({margin}). Trainings that stopped "

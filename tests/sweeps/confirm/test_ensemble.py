@@ -96,6 +96,46 @@ def test_a_few_samples_that_show_no_difference_are_no_proof_that_there_is_none()
     assert (interval.value, interval.low < -0.02, interval.high > 0.02) == (0.0, True, True)
 
 
+def probable(seed, trials=6, n=80, classes=4):
+    """Return probabilities (trials, n, classes) that know something of the classes, and these."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, classes, n)
+    scores = random.normal(size=(trials, n, classes)) + 1.5 * np.eye(classes)[truth]
+    return np.exp(scores) / np.exp(scores).sum(axis=2, keepdims=True), truth
+
+
+def test_probabilities_are_improved_by_their_log_loss_and_are_mean_probabilities():
+    predictions, truth = probable(0)
+    found = library(predictions, truth)  # whose judge knows no classes
+    everything = np.arange(len(truth))
+    likely = found.likelihoods
+    assert likely.shape == (6, 80)
+    weights = np.array([0.5, 0.5, 0.0, 0.0, 0.0, 0.0])
+    mean = found.mean(weights)[everything, truth]
+    np.testing.assert_allclose(np.tensordot(weights, likely, 1), mean)
+    grown = found._grown(everything)
+    loss = -np.log(found.mean(grown)[everything, truth]).mean()
+    alone = -np.log(likely).mean(axis=1)
+    assert loss < alone.min(), "the mean of unrelated ones is better than each"
+    assert grown.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, t: (np.log(p), t),
+        lambda p, t: (p[..., :1], t),
+        lambda p, t: (p, t.astype(float)),
+        lambda p, t: (p, t + 1),
+        lambda p, t: (p, t - 1),
+        lambda p, t: (p * 1.1, t),
+        lambda p, t: (p, np.eye(4, dtype=int)[t]),
+    ],
+)
+def test_what_is_no_probability_of_known_classes_is_improved_by_the_metric(change):
+    assert library(*change(*probable(1))).likelihoods is None
+
+
 def caller(home):
     return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
 

@@ -184,4 +184,6 @@ def test_a_drawing_that_the_experiment_does_not_have_is_refused(call):
 def test_who_runs_a_confirmation_by_its_name_is_told_to_confirm(call):
     code, said, error = call("run", "one-confirmation", "--workers", 0)
     assert (code, said) == (2, "")
-    assert "'one-confirmation' is a confirmation here; to go on with it: sweeps confirm one" in error
+    assert (
+        "'one-confirmation' is a confirmation here; to go on with it: sweeps confirm one" in error
+    )
