@@ -186,18 +186,25 @@ def ended_trials(home: Home, info: SweepInfo) -> int:
 
 def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation) -> list[str]:
     """Return the names of the other confirmations of a sweep."""
-    own = _tail(confirmation.folder)
     return [
         other.name
-        for tail, other in _begun(home).items()
-        if tail.parent.name == info.id and tail not in {own, own.parent / CONTROL_FOLDER}
+        for other in home.sweeps()
+        if (place := without_place(other.directory)) and other.name != confirmation.name
+        if Path(place).parent.name == info.id and Path(place).name != CONTROL_FOLDER
     ]
 
 
 def _begun(home: Home) -> dict[Path, SweepInfo]:
-    """Return the sweeps of all confirmations, by the folder of their space below the records."""
+    """Return the sweeps of all confirmations, by the folder of their space below the records.
+
+    One that came with an archive is none: who made that archive may have made its results up.
+    """
     found = ((without_place(info.directory), info) for info in home.sweeps())
-    return {Path(place): info for place, info in found if place}
+    return {
+        Path(place): info
+        for place, info in found
+        if place and home.store(info.id).state().received is None
+    }
 
 
 def begun_in(home: Home, folder: Path) -> SweepInfo | None:

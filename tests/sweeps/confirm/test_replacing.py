@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -178,6 +179,22 @@ def test_a_drawing_that_the_experiment_does_not_have_is_refused(call):
     assert (code, said) == (2, "")
     assert error == "error: --fresh 10000: there are drawings of folds up to 9999\n"
     assert call.records() == records
+
+
+@pytest.mark.slow
+def test_a_confirmation_that_came_with_an_archive_is_not_gone_on_with(call, tmp_path):
+    assert call(*WORDS, "--top", 2, "--folds", 8, "--control", 0, "--replace")[0] == 0
+    other, names = caller(tmp_path / "other"), ("one", "one-confirmation-2")
+    for name in names:
+        assert call("share", name, str(tmp_path / f"{name}.sweep"))[0] == 0
+        assert other("import", str(tmp_path / f"{name}.sweep"))[0] == 0
+    assert other("trust", "one", str(Path(__file__).parents[3]), "--yes")[0] == 0
+    code, _, error = other(*WORDS, "--top", 2, "--folds", 8)
+    assert code == 0, error
+    home = Home(tmp_path / "other")
+    own, came = home.get("one-confirmation"), home.get("one-confirmation-2")
+    assert own.space["body"] == came.space["body"], "of the same finalists"
+    assert len(home.store(own.id).state().ended) == 24, "three finalists on eight folds, here"
 
 
 @pytest.mark.slow
