@@ -231,7 +231,7 @@ def test_who_does_not_run_cannot_be_steered(finished_toy, make_home):
         (["stop", "toy", "0", "--now"], "--now: trial 0 ends at its next epoch; leave --now out"),
         (["status", "toy", "--csv", "-"], "--csv: a sweep that is followed is no table"),
         (["best", "toy", "--data", "x"], "--data: only --ensemble reads data; give that too"),
-        (["watch", "toy"], "`sweeps watch` is no more; use sweeps status NAME"),
+        (["watch", "toy"], "'sweeps watch' is gone; in its place: sweeps status NAME"),
     ):
         result = call(*words)
         assert (result.exit_code, result.stdout, said in result.stderr) == (2, "", True), result
