@@ -10,6 +10,8 @@ searches and new samples. Each search is kept in the cache, so that it goes on i
 from __future__ import annotations
 
 import argparse
+import hashlib
+import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +27,7 @@ from benchmarks.options import cache_folder, names_option, whole_numbers
 from benchmarks.untouched import Values, digits8_rows, pixel_rows
 from digitexp.experiments.keras_experiment import KerasExperiment
 from sweeps.capabilities import PREDICTIONS
+from sweeps.confirm import ensemble
 from sweeps.confirm.comparison import MARGIN_SHARE
 from sweeps.confirm.ensemble import select_ensemble
 from sweeps.confirm.intervals import Outcomes, crossed_difference
@@ -87,7 +90,7 @@ parameters:
   batch_size: {{type: categorical, choices: [16, 32, 64]}}
 fixed: {{epochs: 60}}
 """
-SEARCHES: Final = {"mlp": 8, "cnn": 2, "digits8": 8, "pixels": 8}
+SEARCHES: Final = {"mlp": 8, "cnn": 4, "digits8": 8, "pixels": 8}
 """Searches of each at most; those of convolutions take minutes."""
 FIRST_SEED: Final = {"cnn": 0}
 """Searches of the others with the seeds 0 to 7 have chosen how members are selected: not these."""
@@ -111,7 +114,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def _compared(name: str, options: argparse.Namespace) -> dict[str, Any]:
     found, seeds = [], min(options.seeds, SEARCHES[name])
     for seed in range(first := FIRST_SEED.get(name, 8), first + seeds):
-        path = options.cache / f"{name}-{seed}.json"
+        path = options.cache / f"{name}-{seed}-{_digest()}.json"
         if not path.exists():
             one = searched(name, seed, options.cache / f"{name}-{seed}")
             write_atomically(path, json.dumps(one).encode(), "benchmark")
@@ -136,6 +139,12 @@ def _compared(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "members": fmean(one["members"] for one in found),
         "times": fmean(one["times"] for one in found),
     }
+
+
+def _digest() -> str:
+    """Return a name that changes with the code that selects and judges; a search stays as it is."""
+    sources = map(inspect.getsource, (ensemble, sys.modules[__name__]))
+    return hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
 
 
 def searched(name: str, seed: int, folder: Path) -> dict[str, Any]:
