@@ -288,8 +288,8 @@ class AccessLog(Evaluations):
             self._home.shared.send_evaluations()
 
 
-def take_evaluations(home: Home, folder: Path, name: Callable[[Path], object]) -> None:
-    """Copy the evaluations of a test set from the folder of a home; `name` rewrites each list.
+def take_evaluations(home: Home, folder: Path, rewrite: Callable[[Path], object]) -> None:
+    """Copy the evaluations of a test set from the folder of a home, and rewrite each list.
 
     Raises:
         FormatError: The home has others of that test set.
@@ -303,7 +303,7 @@ def take_evaluations(home: Home, folder: Path, name: Callable[[Path], object]) -
     elif any(not (target / path.name).exists() for path in folder.iterdir()):
         raise FormatError("the home has other evaluations of that test set")
     for path in listed(target, "*.json"):
-        name(path)
+        rewrite(path)
 
 
 def _use(evaluation: Evaluation) -> TestSetUse:

@@ -84,7 +84,7 @@ def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepIn
                 say(f"sweep {taken[-1].name!r} is here{' already' if here else ''}")
         for folder in sorted((old / "test").glob("*/")):
             with _leaving(folder, leave):
-                take_evaluations(home, folder, _name_scores)
+                take_evaluations(home, folder, partial(_name_scores, leave))
         if old.resolve() == home.path:
             free = old / KEPT, old / f"{KEPT}-{secrets.token_hex(4)}"
             records.rename(kept := next(path for path in free if not path.exists()))
@@ -93,17 +93,18 @@ def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepIn
     return taken
 
 
-def _name_scores(path: Path) -> None:
+def _name_scores(leave: Report, path: Path) -> None:
     """Write an evaluation by the correct answers again, as one by the accuracy of each sample."""
-    found, scores = parse_json(read_file(path)), path.with_suffix(".npz")
-    if found.get("metric", "block_accuracy") == "block_accuracy":
-        if scores.exists():
-            arrays = unpack_arrays(io.BytesIO(read_file(scores, MOST_ARRAYS)))
-            named = {name.replace("correct_", "values_"): one for name, one in arrays.items()}
-            named["samples"] = asarray(len(named["labels"]))
-            files.write_atomically(scores, pack_arrays(named), "conclusion")
-        found |= {"metric": "best_val_accuracy"}
-        files.write_atomically(path, events.json_text(found).encode(), "conclusion")
+    with _leaving(path, leave):
+        found, scores = parse_json(read_file(path)), path.with_suffix(".npz")
+        if found.get("metric", "block_accuracy") == "block_accuracy":
+            if scores.exists():
+                arrays = unpack_arrays(io.BytesIO(read_file(scores, MOST_ARRAYS)))
+                named = {name.replace("correct_", "values_"): one for name, one in arrays.items()}
+                named["samples"] = asarray(len(named["labels"]))
+                files.write_atomically(scores, pack_arrays(named), "conclusion")
+            found |= {"metric": "best_val_accuracy"}
+            files.write_atomically(path, events.json_text(found).encode(), "conclusion")
 
 
 @contextmanager
@@ -255,8 +256,7 @@ class _Sweep:
         Conclusions(self.store).keep(convert(found, ConfirmationRecord))
 
     def _evaluation(self, path: Path) -> None:
-        found, name = convert(_today(_json(path)), Conclusion), path.stem.partition("-")[2]
-        Conclusions(self.store).keep_tested(name, found)
+        Conclusions(self.store).keep_tested(path.stem[7:], convert(_today(_json(path)), Conclusion))
 
 
 def _as(kind: Any, split: Callable[[Any], Iterable[Event]] = lambda event: [event]) -> Any:

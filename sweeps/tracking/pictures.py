@@ -80,7 +80,7 @@ def encode(picture: Image) -> tuple[bytes, bytes]:
 def pictured(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
     """Return the best complete trials with their arrays: those whose pictures and links are shown.
 
-    A confirmed champion comes first, with several objectives the Pareto front. Of a confirmation
+    A confirmed champion is the first, with several objectives the Pareto front. Of a confirmation
     there are none: the best of its trainings have had the luckiest folds.
     """
     if confirmed_by(info.directory):

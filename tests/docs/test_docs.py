@@ -58,7 +58,7 @@ def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(folder, wa
     # confirmation, which is a hundred trainings, by tests/sweeps/confirm/, what `sweeps init`
     # writes by tests/sweeps/cli/test_init.py.
     elsewhere = re.compile(
-        r"^(make|python3 -m venv|pip|sweeps (ui|confirm|ensemble)"
+        r"^(make|python3 -m venv|pip|sweeps (ui|confirm)"
         r"|cd mine && sweeps run)\b.*$",
         re.MULTILINE,
     )

@@ -476,15 +476,19 @@ def test_scores_of_networks_by_their_logits_are_those_by_the_accuracy_of_each_sa
     right = np.array([[True, False, True], [True, True, False]])
     former = {"labels": np.arange(3), "correct_0": right, "logits_0": np.zeros((2, 3, 2))}
     (folder / "0001.npz").write_bytes(pack_arrays(former))
+    (folder / "0000.json").write_text("[]")  # comes first, and is damaged
     home = old if is_in_place else tmp_path / "home"
     for _ in range(1 if is_in_place else 2):  # again it changes nothing
-        assert not taken(home, old)
+        (line,) = taken(home, old)
+        assert line.startswith(f"{home / 'test' / digest[:16] / '0000.json'}: left out (")
+        (home / "test" / digest[:16] / "0000.json").rename(tmp_path / "damaged.json")
         scored, asked = Evaluations(home / "test" / digest[:16]).all()
         assert (scored.metric, scored.list_digest) == ("best_val_accuracy", found.list_digest)
         kept = Evaluations(home / "test" / digest[:16])
         assert np.array_equal(scored.outcomes(kept.scores(scored), 0), right)
         assert kept.scores(asked) is None
         assert not kept.damage()
+        shutil.copy(tmp_path / "damaged.json", home / "test" / digest[:16] / "0000.json")
 
 
 def test_a_sweep_that_an_earlier_version_runs_now_is_not_taken_over(old):
