@@ -42,10 +42,16 @@ def confusion_counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return counts.reshape(classes, classes).astype(np.uint32)
 
 
-def of_training(history: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Return `best_epoch`, from 1, by the lowest `val_loss`, and the number of `epochs`."""
-    best = int(np.nanargmin(history["val_loss"]))
-    return {"best_epoch": float(best + 1), "epochs": float(len(history["val_loss"]))}
+def of_training(
+    history: Mapping[str, Sequence[float]], monitor: str = "val_loss", *, sign: int = 1
+) -> dict[str, float]:
+    """Return `best_epoch`, from 1, and the number of `epochs`.
+
+    The best is the one with the lowest `monitor`; with `sign` -1 the highest.
+    """
+    watched = sign * np.asarray(history[monitor])
+    best = int(np.where(np.isnan(watched), np.inf, watched).argmin())
+    return {"best_epoch": float(best + 1), "epochs": float(len(watched))}
 
 
 def recall_names(class_names: Sequence[str]) -> list[str]:

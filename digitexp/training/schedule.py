@@ -22,10 +22,11 @@ class Schedule:
     """Follows one training, epoch by epoch.
 
     Attributes:
-        settings: Values by the names of `digitexp.parameters`.
+        settings: Values by the names of `digitexp.parameters`; `monitor` and `monitor_sign` where
+            another metric than `val_loss` decides which epoch is best: -1 if more is better.
         rate: Learning rate of the next epoch, as float32 holds it.
         is_best: Whether the last epoch was the best so far, so that its weights are to be kept.
-        has_stopped: Whether `val_loss` has not become lower for long enough.
+        has_stopped: Whether `monitor` has not become better for long enough.
     """
 
     settings: Mapping[str, Any]
@@ -36,7 +37,9 @@ class Schedule:
         stopping = self.settings["early_stopping_patience_epochs"]
         self._patience = self.settings["epochs"] if stopping is None else stopping
         self.rate = self._rate_of(0)
-        self._best: float | None = None  # lowest val_loss
+        self._monitor = self.settings.get("monitor", "val_loss")
+        self._sign = self.settings.get("monitor_sign", 1)
+        self._best: float | None = None  # lowest value of the monitor, times its sign
         self._waited = 0  # epochs since
         self._lowest: float | None = None  # what the plateau compares with
         self._flat = 0  # epochs on it
@@ -53,11 +56,16 @@ class Schedule:
 
     def after_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Take the metrics of an epoch, counted from 0; decide on the next one."""
-        self._watch(epoch, metrics["val_loss"])
+        self._watch(epoch, self._value(metrics, self._monitor))
         if self.depends_on_epochs:
             self.rate = self._rate_of(epoch + 1)
         elif self.settings["plateau_patience_epochs"] is not None:
-            self._lower(metrics[self.settings["plateau_monitor"]])
+            self._lower(self._value(metrics, self.settings["plateau_monitor"]))
+
+    def _value(self, metrics: Mapping[str, float], name: str) -> float:
+        """Return a metric so that less is better; one that is no number is the worst."""
+        value = metrics[name] * (self._sign if name == self._monitor else 1)
+        return math.inf if math.isnan(value) else value
 
     def _watch(self, epoch: int, value: float) -> None:
         self.is_best = self._best is None or value < self._best

@@ -70,8 +70,9 @@ Tasks = Task | Mapping[str, Task]
 """The task of the only output, or of each output by its name."""
 
 FORMS = (
-    "give (x, y), of which a fifth becomes the validation part, or ((x, y), (x_val, y_val)), or a "
-    "pair of batched tf.data datasets, or a function that returns one of these; x and y are "
+    "give (x, y), or with weights (x, y, w), of which a fifth becomes the validation part, or "
+    "((x, y), (x_val, y_val)), or a pair of batched tf.data datasets, or a function that returns "
+    "one of these; x and y are "
     "arrays, or dicts or lists of arrays where the model has several inputs or outputs"
 )
 VALIDATION_SHARE = 0.2
@@ -99,6 +100,10 @@ class Parts:
             then only says when to stop. None in a search.
         groups: (n_train,) the group of each training example; None without groups.
         ordered: Whether examples are in time order, the oldest first.
+        weights: (n_train,) how much each training example counts; None if all count alike.
+        weights_of_validation: The same of the validation part, which trains in folds.
+        gap: In time order, so many examples lie unused between those that train and those that
+            score.
     """
 
     train: Any
@@ -115,6 +120,9 @@ class Parts:
     fold: tuple[Any, Any] | None = None
     groups: np.ndarray | None = None
     ordered: bool = False
+    weights: np.ndarray | None = None
+    weights_of_validation: np.ndarray | None = None
+    gap: int = 0
 
     @property
     def is_dataset(self) -> bool:
@@ -126,12 +134,18 @@ class Parts:
         if not self.is_dataset:
             yield self.validation if self.fold is None else self.fold
             return
-        for x, y in self.validation:
+        for x, y, *_ in self.validation:
             yield x, mapped(np.asarray, y)
 
 
 def read_parts(
-    data: Any, task: Tasks, split_seed: int, groups: Any = None, *, ordered: bool = False
+    data: Any,
+    task: Tasks,
+    split_seed: int,
+    groups: Any = None,
+    *,
+    ordered: bool = False,
+    gap: int = 0,
 ) -> Parts:
     """Check the data, and split them if they are a single part.
 
@@ -141,10 +155,12 @@ def read_parts(
         split_seed: Decides the split.
         groups: (n,) the group of each example of a single part, none of which is split; or None.
         ordered: Whether examples are in time order; the last of a single part validate then.
+        gap: See `Parts`.
 
     Raises:
         ValueError: The data have none of these forms, or sizes, types or targets are wrong.
     """
+    data, weights, weights_of_validation = _weights_apart(data)
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise ValueError(f"data: received {type(data).__name__}; {FORMS}")
     own = None
@@ -156,8 +172,16 @@ def read_parts(
     else:
         part = _check_part(data, task)
         groups = None if groups is None else _check_groups(groups, _rows(part[1]))
-        train, validation, indices = _split(part, task, split_seed, groups, ordered)
+        train, validation, indices = _split(part, task, split_seed, groups, ordered, gap)
         own = None if groups is None else groups[indices[: _rows(train[1])]]
+        if weights is not None:
+            _check_weights(weights, _rows(part[1]))
+            last = _rows(validation[1])
+            weights, weights_of_validation = weights[indices[:-last]], weights[indices[-last:]]
+    for given, side in ((weights, train), (weights_of_validation, validation)):
+        if given is not None:
+            _check_weights(given, _rows(side[1]))
+    counted = [one for one in (weights, weights_of_validation) if one is not None]
     return Parts(
         train,
         validation,
@@ -165,11 +189,38 @@ def read_parts(
         _rows(validation[1]),
         classes_of(joined([train[1], validation[1]]), task),
         described(train[0]),
-        digest_of(*named_arrays(*train, *validation)),
+        digest_of(*named_arrays(*train, *validation), *counted),
         sha256(indices.tobytes()).hexdigest(),
         groups=own,
         ordered=ordered,
+        weights=weights,
+        weights_of_validation=weights_of_validation,
+        gap=gap,
     )
+
+
+def _weights_apart(data: Any) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
+    """Return the data without weights, and those of (x, y, w), or of both parts."""
+    if not isinstance(data, tuple | list):
+        return data, None, None
+    if len(data) == 3:
+        return tuple(data[:2]), np.asarray(data[2], np.float32), None
+    if len(data) == 2 and all(isinstance(part, tuple) and len(part) in (2, 3) for part in data):
+        found = [
+            np.asarray(part[2], np.float32) if len(part) == 3 and np.ndim(part[2]) == 1 else None
+            for part in data
+        ]
+        if any(one is not None for one in found) and np.ndim(data[0][1]) > 0:
+            return tuple(tuple(part[:2]) for part in data), found[0], found[1]
+    return data, None, None
+
+
+def _check_weights(weights: np.ndarray, rows: int) -> None:
+    if weights.shape != (rows,) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(
+            f"data: weights {weights.shape} for {rows} examples; give a finite number from 0 for "
+            "each"
+        )
 
 
 def read_test(data: Any, task: Tasks) -> tuple[Any, Any, int]:
@@ -425,8 +476,11 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
     (x, y), more, groups = parts.train, parts.validation, parts.groups
     if parts.ordered:
         for past, scoring in rolling_origin(_rows(y), seed, n):
-            before, last = _last_apart(past, STOPPING_SHARE)
-            yield _fold(parts, _taken(x, y, before), last, scoring), scoring
+            earlier = _before(past, groups, scoring, parts.gap)
+            before, last = _last_apart(earlier, STOPPING_SHARE)
+            before = _before(before, groups, last, parts.gap)
+            weights = None if parts.weights is None else parts.weights[before]
+            yield _fold(parts, _taken(x, y, before), last, scoring, weights), scoring
         return
     labels = _labels(y, task)
     is_rare = labels is not None and np.bincount(labels)[np.unique(labels)].min() < n
@@ -439,23 +493,47 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
         train, stopping = _divided(rest, STOPPING_SHARE, seed, labels, groups)
         own = _taken(x, y, np.sort(train))
         trained = joined([own[0], more[0]]), joined([own[1], more[1]])
-        yield _fold(parts, trained, np.sort(stopping), scoring), scoring
+        weights = _weights_of_all(parts, np.sort(train))
+        yield _fold(parts, trained, np.sort(stopping), scoring, weights), scoring
 
 
 def everything_of(parts: Parts) -> Parts:
     """Return parts whose training part is all examples of the search; the other part stays."""
     (x, y), (x_val, y_val) = parts.train, parts.validation
     train = joined([x, x_val]), joined([y, y_val])
-    return replace(parts, train=train, n_train=_rows(train[1]), groups=None)
+    weights = _weights_of_all(parts, np.arange(_rows(y)))
+    return replace(parts, train=train, n_train=_rows(train[1]), groups=None, weights=weights)
 
 
-def _fold(parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: np.ndarray) -> Parts:
+def _weights_of_all(parts: Parts, rows: np.ndarray) -> np.ndarray | None:
+    """Return the weights of some training examples and of the validation part; None without any."""
+    if parts.weights is None and parts.weights_of_validation is None:
+        return None
+    both = [
+        np.ones(_rows(side[1]), np.float32) if given is None else given
+        for given, side in (
+            (parts.weights, parts.train),
+            (parts.weights_of_validation, parts.validation),
+        )
+    ]
+    return np.concatenate([both[0][rows], both[1]])
+
+
+def _fold(
+    parts: Parts,
+    train: tuple[Any, Any],
+    stopping: np.ndarray,
+    scoring: np.ndarray,
+    weights: np.ndarray | None,
+) -> Parts:
     x, y = parts.train
     return replace(
         parts,
         train=train,
         validation=_taken(x, y, stopping),
         fold=_taken(x, y, scoring),
+        weights=weights,
+        weights_of_validation=None,
         n_train=_rows(train[1]),
         n_validation=len(scoring),
     )
@@ -500,6 +578,7 @@ def _split(
     split_seed: int,
     groups: np.ndarray | None,
     ordered: bool,
+    gap: int = 0,
 ) -> tuple[Any, Any, np.ndarray]:
     """Split one part at random, so that the shares of the classes, or whole groups, are kept.
 
@@ -509,10 +588,28 @@ def _split(
     rows = np.arange(_rows(y))
     if ordered:
         train, validation = _last_apart(rows, VALIDATION_SHARE)
+        train = _before(train, groups, validation, gap)
     else:
         train, validation = _divided(rows, VALIDATION_SHARE, split_seed, _labels(y, task), groups)
     indices = np.concatenate([train, validation])
     return _taken(x, y, train), _taken(x, y, validation), indices
+
+
+def _before(past: np.ndarray, groups: np.ndarray | None, later: np.ndarray, gap: int) -> np.ndarray:
+    """Return the past without the last `gap` rows of it, and without groups that come later.
+
+    Raises:
+        ValueError: Nothing is left.
+    """
+    kept = past[past < later[0] - gap] if gap else past
+    if groups is not None:
+        kept = kept[~np.isin(groups[kept], groups[later])]
+    if not len(kept):
+        raise ValueError(
+            f"ordered: no example is left that comes before those that score, with a gap of {gap}"
+            f"{'' if groups is None else ' and of another group'}"
+        )
+    return kept
 
 
 def _last_apart(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -641,10 +738,11 @@ def _check(dataset: Any, which: str) -> None:
             f"data: the {which} dataset never ends; leave .repeat() out, every epoch begins it anew"
         )
     spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) != 2:
+    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         members = len(spec) if isinstance(spec, tuple) else 1
         raise ValueError(
-            f"data: the {which} dataset gives batches of {members} members; give (x, y)"
+            f"data: the {which} dataset gives batches of {members} members; give (x, y), or "
+            "(x, y, weights)"
         )
     shapes = [getattr(one, "shape", None) for one in arrays_of(spec[1]).values()]
     if any(shape is not None and shape.rank == 0 for shape in shapes):
@@ -668,7 +766,7 @@ def _why_irreproducible(first: Any, train: Any) -> str | None:
 
 
 def _batch_arrays(batch: Any) -> tuple[Any, Any]:
-    x, y = (mapped(np.asarray, side) for side in batch)
+    x, y = (mapped(np.asarray, side) for side in batch[:2])
     if any(one.dtype.hasobject and one.ndim == 0 for one in named_arrays(x, y)):
         raise ValueError("data: inputs or targets within others; give one dict, list or tuple each")
     return x, y

@@ -205,6 +205,8 @@ class KerasExperiment:
         test: Any = None,
         class_weight: ClassWeight | None = None,
         class_names: Sequence[str] | None = None,
+        monitor: str = "val_loss",
+        gap: int = 0,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -213,7 +215,9 @@ class KerasExperiment:
                 classification with one score a class and the metric `accuracy`. Losses, loss
                 weights and metrics of several outputs are dicts or lists, as Keras takes them.
             data: (x, y), of which a fifth becomes the validation part; ((x, y), (x_val, y_val));
-                a pair of batched `tf.data` datasets; or a function that returns one of these. A
+                a pair of batched `tf.data` datasets; or a function that returns one of these. Each
+                (x, y) may be (x, y, w), with how much each example counts in the training loss;
+                scores count all alike, but for `val_loss` of a dataset that has weights. A
                 function gets the source given by `--data` as its first argument, if that has no
                 default, or a text or None; other defaults stay. Build datasets in a
                 function: it is called for every trial, under the seed of the trial, so that no
@@ -240,7 +244,8 @@ class KerasExperiment:
                 compare group by group, since the examples of a group are alike.
             ordered: Whether the examples are in time order, the oldest first. The last fifth of
                 (x, y) then validates, and a confirmation trains on the past of what it scores
-                (see `rolling_origin` in sweeps/capabilities.py), by one number per fold.
+                (see `rolling_origin` in sweeps/capabilities.py), by one number per fold. With
+                `groups` nothing is trained on of a group that scores.
             test: (x, y) of samples that are not in `data`, or a function that returns them, with an
                 argument like that of `data`. It is read for `sweeps confirm --test` only: no trial
                 and no fold sees it, and each evaluation is counted.
@@ -249,14 +254,19 @@ class KerasExperiment:
                 by name and returns that, so that a space can search it. Scores count all alike.
             class_names: Name of each class, in the order of their numbers: pictures and reports say
                 it, and a trial has the recall of each, `recall_<class>`.
+            monitor: The metric of an epoch that decides which one is best, when to stop early, and
+                when the rate falls: `val_loss`, `val_accuracy`, or `val_<name>` of one of
+                `metrics`, which says which way is better.
+            gap: Of ordered examples, so many lie unused between those that train and those that
+                score: as many as their windows overlap (purging), or as a forecast looks ahead.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
                 that no space could write; or `task` is none of those above, or takes no class
-                weights or names; or there are both groups and an order.
+                weights or names; or there is a gap without an order, or no such `monitor`.
         """
-        if ordered and groups is not None:
-            raise ValueError("ordered: examples in time order have no groups; leave groups out")
+        if (gap and not ordered) or gap < 0:
+            raise ValueError(f"gap {gap}: it is for ordered examples, and a number from 0 on")
         if class_weight is not None and task != "classification":
             raise ValueError("class_weight: it is for a single output that is a classification")
         if class_names is not None and task != "classification":
@@ -275,6 +285,14 @@ class KerasExperiment:
         self._more = {f"best_val_{key}": f"val_{key}" for key in more}
         asked = {f"best_val_{key}": MetricInfo(way, f"val_{key}") for key, way in more.items()}
         self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
+        watched = {info.epoch_metric: info.direction for info in self.metrics.values()}
+        if monitor not in watched:
+            raise ValueError(
+                f"monitor {monitor!r}: is no metric of an epoch; "
+                f"there are {', '.join(name for name in watched if name)}"
+            )
+        self._monitored = monitor, -1 if watched[monitor] == "maximize" else 1
+        self._gap = gap
         self._build, self._data, self._task = build, data, task
         self._callbacks, self._groups, self.ordered = callbacks, groups, ordered
         self._test, self._class_weight = test, class_weight
@@ -406,6 +424,7 @@ class KerasExperiment:
                 info=data.info,
                 callbacks=self._callbacks,
                 class_weight=self._class_weight,
+                monitored=self._monitored,
             )
 
     def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
@@ -418,7 +437,7 @@ class KerasExperiment:
             raise ValueError(
                 "data: fresh folds cannot be made of tf.data datasets; give (x, y) as arrays"
             )
-        given = data.payload.groups
+        given = None if self.ordered else data.payload.groups
         numbers = None if given is None else np.unique(given, return_inverse=True)[1]
         for parts, samples in folds_of(data.payload, self._task, seed, n):
             groups = None if numbers is None else numbers[samples]
@@ -669,7 +688,7 @@ print(model.predict(inputs, verbose=0))
                 raise ValueError("class_weight: weigh the examples in the tf.data datasets")
             return read_datasets(lambda: _given(self._data, source), self._task, split_seed)
         groups = self._groups() if callable(self._groups) else self._groups
-        return read_parts(data, self._task, split_seed, groups, ordered=self.ordered)
+        return read_parts(data, self._task, split_seed, groups, ordered=self.ordered, gap=self._gap)
 
     def _built_anew(self, data: PreparedData, seed: int) -> Parts:
         """Return the datasets of one trial, whose state no other trial has touched.

@@ -477,6 +477,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     info: Mapping[str, Any],
     callbacks: Callable[[Mapping[str, Any]], Sequence[Any]] | None,
     class_weight: Any = None,
+    monitored: tuple[str, int] = ("val_loss", 1),
 ) -> TrialResult:
     """Train one model and return the result of the trial.
 
@@ -491,35 +492,47 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         info: Facts of the data.
         callbacks: Returns the user's callbacks, called after those of the parameters.
         class_weight: How much the examples of each class count, or a function that returns it.
+        monitored: The metric that decides which epoch is best, and -1 if more is better, else 1.
 
     Raises:
         ValueError: `build` returned no compiled model, or one without a metric that is needed.
     """
-    began = perf_counter()
+    began, (monitor, sign) = perf_counter(), monitored
     begin_training(spec.seed)
     model = checked(build())
-    inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
+    inputs, targets = (parts.train.element_spec if parts.is_dataset else parts.train)[:2]
     check_fits(model, inputs, targets, task)
     own: Sequence[Any] = () if callbacks is None else callbacks(params)
     rate = float(model.optimizer.learning_rate)
     observer = Observer(
         lambda epoch, values: None if (stop := on_epoch(epoch, values)) is None else stop.reason,
-        Schedule({**params, **_SCHEDULE, "learning_rate": rate}),
+        Schedule(
+            {
+                **params,
+                "learning_rate_schedule": "plateau",  # lowers the rate of the user's optimizer
+                "learning_rate": rate,
+                "plateau_monitor": monitor,
+                "monitor": monitor,
+                "monitor_sign": sign,
+            }
+        ),
     )
     net = UserNet(
         model,
         parts,
         params,
         seed=spec.seed,
-        needed=needed_metrics(task, parts.classes, more),
+        needed=[*dict.fromkeys([*needed_metrics(task, parts.classes, more), monitor])],
         own=own,
-        counts=None if class_weight is None else _counts(class_weight, params, parts),
+        counts=_counts(class_weight, params, parts),
     )
     with known_warnings_ignored():
         outcome = train(
             net,
             observer,
-            lambda: _judged(net, parts, observer.history, task, more, info.get("class_names")),
+            lambda: _judged(
+                net, parts, observer.history, task, more, info.get("class_names"), monitored
+            ),
             began=began,
             checkpoint=spec.checkpoint,
             info=dict(info),
@@ -529,12 +542,14 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     return TrialResult(**vars(outcome))
 
 
-def _counts(class_weight: Any, params: Mapping[str, Any], parts: Parts) -> np.ndarray:
-    """Return (n_train,) how much each training example counts.
+def _counts(class_weight: Any, params: Mapping[str, Any], parts: Parts) -> np.ndarray | None:
+    """Return (n_train,) how much each training example counts; None if all count alike.
 
     Raises:
         ValueError: A weight is none, or of a class that does not exist.
     """
+    if class_weight is None:
+        return parts.weights
     given = class_weight(params) if callable(class_weight) else class_weight
     if parts.classes is None or not isinstance(parts.classes, int):
         raise ValueError("class_weight: examples with several labels have no class")
@@ -547,11 +562,7 @@ def _counts(class_weight: Any, params: Mapping[str, Any], parts: Parts) -> np.nd
             )
         weights[number] = weight
     found: np.ndarray = weights[labels_of(parts.train[1])]
-    return found
-
-
-_SCHEDULE: Final = {"learning_rate_schedule": "plateau", "plateau_monitor": "val_loss"}
-"""A plateau lowers the rate that the user's optimizer has."""
+    return found if parts.weights is None else found * parts.weights
 
 
 def _judged(
@@ -561,9 +572,11 @@ def _judged(
     task: Tasks,
     more: Mapping[str, str],
     class_names: Sequence[str] | None,
+    monitored: tuple[str, int],
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Return the metrics of the best epoch, whose weights the model has, and the arrays kept."""
-    model, found = net.model, of_training(history)
+    model, (monitor, sign) = net.model, monitored
+    found = of_training(history, monitor, sign=sign)
     best = int(found["best_epoch"]) - 1
     predicted, true = predict(net.outputs, parts)
     judged, arrays = judge(predicted, true, task, parts.classes, _outputs_of(model))

@@ -76,7 +76,9 @@ def test_a_plan_names_the_metrics_that_a_model_needs():
     ("data", "task", "said"),
     [
         (X, "classification", "received ndarray; give \\(x, y\\)"),
-        ((X, Y, Y), "classification", "received tuple"),
+        ((X, Y, Y, Y), "classification", "received tuple"),
+        ((X, Y, Y[:-1]), "classification", "weights \\(19,\\) for 20 examples"),
+        ((X, Y, -1.0 - Y), "classification", "a finite number from 0 for each"),
         ((X, Y[:-1]), "classification", "20 inputs and 19 targets"),
         ((X[:0], Y[:0]), "classification", "0 inputs and 0 targets"),
         ((X, Y * 1.0), "classification", "targets of type float64 in a classification"),
@@ -84,7 +86,7 @@ def test_a_plan_names_the_metrics_that_a_model_needs():
         ((X + np.nan, Y), "classification", "NaN or infinite"),
         ((X, np.full(20, np.inf)), "regression", "NaN or infinite"),
         ((X, np.array(["a"] * 20, object)), "classification", "arrays of numbers"),
-        (((X, Y, Y), (X, Y)), "classification", "a part has 3 members"),
+        (((X, Y, Y, Y), (X, Y)), "classification", "a part has 4 members"),
     ],
 )
 def test_what_is_no_data_is_refused_with_the_way_out(data, task, said):

@@ -103,13 +103,21 @@ def with_weights():
     return whole, whole
 
 
+def with_four_members():
+    import tensorflow as tf
+
+    x, y = images()
+    whole = tf.data.Dataset.from_tensor_slices((x[:90], y[:90], y[:90], y[:90])).batch(30)
+    return whole, whole
+
+
 @pytest.mark.parametrize(
     ("load", "said"),
     [
         (lambda: shuffled_before_the_split(1, each_time=True), "each time it is read"),
         (lambda: sets(lambda data: data.repeat()), r"training dataset never ends; .*repeat\(\)"),
         (lambda: sets(change_validation=lambda data: data.repeat()), "validation dataset never"),
-        (with_weights, r"batches of 3 members; give \(x, y\)"),
+        (with_four_members, r"batches of 4 members; give \(x, y\), or \(x, y, weights\)"),
     ],
 )
 def test_sets_that_no_trial_could_be_compared_by_are_refused(load, said):

@@ -108,7 +108,12 @@ def test_in_time_order_the_past_trains_what_the_future_scores():
 @pytest.mark.parametrize(
     ("data", "more", "said"),
     [
-        ((np.zeros((9, 1)), np.zeros(9, int)), {"groups": np.arange(9)}, "have no groups"),
+        (
+            (np.zeros((60, 1)), np.zeros(60, int)),
+            {"groups": np.arange(60) % 6},
+            "no example is left that comes before those that score, with a gap of 0 and of another",
+        ),
+        ((np.zeros((40, 1)), np.zeros(40, int)), {"gap": 32}, "with a gap of 32"),
         ((np.zeros((7, 1)), np.zeros(7, int)), {}, "6 rows in time order; 8 or more"),
     ],
 )
