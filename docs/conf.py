@@ -41,7 +41,11 @@ myst_url_schemes = ["http", "https", "mailto", "source"]
 # Docstrings
 default_role = "code"  # they have `names` in single backticks
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "undoc-members": False}
+autodoc_default_options = {
+    "members": True,
+    "undoc-members": False,
+    "exclude-members": "set_fit_request",  # scikit-learn writes it, with links into its own pages
+}
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

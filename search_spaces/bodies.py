@@ -210,6 +210,11 @@ class Replay:
             raise SpaceError(f"is missing; a value in {domain.text} is needed{hint}")
         return self._params[name]
 
+    def all(self) -> dict[str, Value]:
+        """Return the whole point, of which nothing more is to be checked."""
+        self._used |= dict.fromkeys(self._params)
+        return dict(self._params)
+
     def check_all_used(self, besides: Collection[str] = ()) -> None:
         """Raise SpaceError if a value of the point was never asked for, and is not in `besides`."""
         for name in self._params:
@@ -273,6 +278,37 @@ def finite_size(name: str, domain: Domain) -> int:
             parameter=name,
         )
     return domain.size
+
+
+@dataclass(frozen=True)
+class Open:
+    """The parameters of an objective function: which they are, it says while it runs.
+
+    So nothing is known of them before: every point lies in the space.
+    """
+
+    conditional = True
+
+    def run(self, answer: Answer, fixed: Mapping[str, Value]) -> Walk:
+        """Return the point that is replayed; for any other answer a walk without parameters."""
+        params = answer.all() if isinstance(answer, Replay) else {}
+        return Walk(params, {**fixed, **params})
+
+    def size(self, _fixed: Mapping[str, Value]) -> int | None:
+        """Return None: there is no end of points."""
+        return None
+
+    def points(self, _fixed: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+        """Refuse to enumerate what is not known."""
+        raise SpaceError("an objective function names its parameters only while it runs")
+
+    def rows(self, _fixed: Mapping[str, Value]) -> list[Row]:
+        """Return nothing."""
+        return []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the canonical, JSON-compatible form."""
+        return {"open": True, "parameters": []}
 
 
 MAX_REPEAT = 100

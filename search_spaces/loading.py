@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import yaml
 
+from search_spaces.bodies import Open
 from search_spaces.errors import HALF, HALF_CHARACTER, SpaceError, did_you_mean, listing, show
 from search_spaces.errors import Path as KeyPath
+from search_spaces.objectives import MOST, Direction, ObjectiveFunction, in_words
 from search_spaces.parameters import Value
-from search_spaces.python_space import folder_of, import_object, path_of
-from search_spaces.space import Space
+from search_spaces.python_space import folder_of, import_object, path_of, takes_fold
+from search_spaces.space import Component, Defaults, Space
 from search_spaces.values import parse_scalar
 
 MAX_BYTES = 1_000_000
@@ -152,34 +155,66 @@ CATALOGUE = Path(__file__).parent / "catalogue"
 _ENDINGS = (".yaml", ".yml")
 _STORED = ".json"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_IN_FILE = re.compile(r"(.*\.py):([A-Za-z_]\w*)")
 
 SpaceSource: TypeAlias = "str | os.PathLike[str] | Callable[..., Any] | Space"
 """Everything that `load_space` can load a space from."""
 
 
-def load_space(source: SpaceSource, *, search_path: Sequence[Path] = ()) -> Space:
+def load_space(
+    source: SpaceSource,
+    *,
+    search_path: Sequence[Path] = (),
+    directions: Sequence[Direction] | None = None,
+) -> Space:
     """Load a search space.
 
     Args:
         source: A name of the catalogue, the path of a `.yaml` or `.yml` file, that of a `.json`
             file a sweep left on its run in MLflow (`Space.to_dict`), a function decorated with
-            `python_space.space` or its `module:function`, or a `Space`, which is returned.
+            `python_space.space` or its `module:function`, or a `Space`, which is returned. A
+            function that is not decorated, `module:function` or `file.py:function`, is taken for
+            an objective function of Optuna.
+        directions: Which way is better, of each value that an objective function returns; None:
+            as of Optuna's studies, one value that is minimised. Any other space says it itself.
         search_path: Folders in which a relative path, `NAME.yaml` or a module is looked up if the
             current folder (path, module) or the catalogue (name) lacks it.
 
     Raises:
         SpaceError: It does not exist, or is wrong: one line per mistake, with `file:line: `.
     """
+    space = _loaded(source, search_path, directions)
+    if directions is not None and not space.is_open:
+        raise SpaceError(
+            f"direction {','.join(directions)}: is that of an objective function; "
+            f"{space.name!r} says itself what it optimises: {in_words(space.objectives)}"
+        )
+    return space
+
+
+def _loaded(
+    source: SpaceSource, search_path: Sequence[Path], directions: Sequence[Direction] | None
+) -> Space:
     if isinstance(source, Space):
         return source
+    if not isinstance(source, str | os.PathLike):
+        return _of_function(source, directions)
+    return _found(source, search_path, directions)
+
+
+def _found(
+    source: str | os.PathLike[str],
+    search_path: Sequence[Path],
+    directions: Sequence[Direction] | None,
+) -> Space:
     if isinstance(source, os.PathLike):
         return _load_file(os.fspath(source), search_path)
-    if not isinstance(source, str):
-        return _of_function(source)
+    if in_file := _IN_FILE.fullmatch(source):
+        return _load_in_file(Path(in_file[1]), in_file[2], search_path, directions)
     if source.endswith((*_ENDINGS, _STORED)) or "/" in source or "\\" in source:
         return _load_file(source, search_path)
     if ":" in source:
-        return _load_function(source, search_path)
+        return _load_function(source, search_path, directions)
     for folder in (CATALOGUE, *search_path):
         path = folder / f"{source}.yaml"
         if re.fullmatch(r"[\w-]+", source) and _exists(path):
@@ -246,30 +281,76 @@ def _read_stored(path: Path, shown: str) -> Space:
     return Space.from_dict(stored, directory=path.resolve().parent)
 
 
-def _load_function(source: str, search_path: Sequence[Path]) -> Space:
+def _load_in_file(
+    file: Path, name: str, search_path: Sequence[Path], directions: Sequence[Direction] | None
+) -> Space:
+    found = next((p for p in (file, *(f / file for f in search_path)) if _exists(p)), None)
+    if found is None:
+        raise SpaceError(f"{file}:{name}: there is no file {str(file)!r}")
+    if not found.stem.isidentifier():
+        raise SpaceError(f"{file}:{name}: {found.stem!r} is no name of a module; rename the file")
+    return _load_function(f"{found.stem}:{name}", [found.resolve().parent], directions)
+
+
+def _load_function(
+    source: str, search_path: Sequence[Path], directions: Sequence[Direction] | None
+) -> Space:
     if not _FUNCTION.fullmatch(source):
         raise SpaceError(f"{source}: a Python space is written module:function")
     function = import_object(source, search_path)
     if not callable(function):
         raise SpaceError(f"{source}: is {type(function).__name__}, not a function of a trial")
-    return _python_space(source, function)
+    return _python_space(source, function, directions)
 
 
-def _of_function(function: object) -> Space:
-    if not (callable(function) and hasattr(function, "__qualname__")):
+def _of_function(function: object, directions: Sequence[Direction] | None) -> Space:
+    if not callable(function):
         raise SpaceError(
             f"space {show(function)}: received {type(function).__name__}; give a name of the "
             "catalogue, the path of a .yaml file, module:function, a function or a Space"
         )
-    return _python_space(path_of(function), function)
+    return _python_space(path_of(function), function, directions)
 
 
-def _python_space(path: str, function: Callable[..., Any]) -> Space:
-    from search_spaces.python_space import HEADER, HELP, PythonBody
+def _python_space(
+    path: str, function: Callable[..., Any], directions: Sequence[Direction] | None
+) -> Space:
+    from search_spaces.python_space import HEADER, PythonBody
     from search_spaces.reading import python_space
 
     header = getattr(function, HEADER, None)
     if header is None:
-        name = getattr(function, "__name__", "NAME")
-        raise SpaceError(f"{path}: the function says no objective; {HELP.replace('NAME', name)}")
+        return _of_objective(path, function, directions or ("minimize",))
     return python_space(header, PythonBody(path, function), folder_of(path.partition(":")[0]))
+
+
+def _of_objective(
+    path: str, function: Callable[..., Any], directions: Sequence[Direction]
+) -> Space:
+    """Return the space of an objective function, with the defaults of Optuna's studies."""
+    wrong = [way for way in directions if way not in get_args(Direction)]
+    if wrong or not 1 <= len(directions) <= MOST:
+        received = ",".join(map(str, directions))
+        raise SpaceError(
+            f"direction {received!r}: give minimize or maximize, for each of 1 to {MOST} values "
+            "that the function returns, such as minimize,maximize"
+        )
+    takes_fold(path, function)  # refuses what is no objective function
+    pruner = Component("median" if len(directions) == 1 else "none")
+    own = ObjectiveFunction(path, tuple(directions))
+    name = re.sub(r"\W+", "", path.rpartition(":")[2].rpartition(".")[2]) or "objective"
+    return Space(
+        name="objective" if name == "lambda" else name,
+        description=(inspect.getdoc(function) or "").partition("\n")[0]
+        if hasattr(function, "__qualname__")
+        else "",
+        experiment=own.experiment,
+        objectives=own.objectives,
+        fixed={},
+        baselines={},
+        constraints=(),
+        defaults=Defaults(pruner=pruner),
+        body=Open(),
+        source=path,
+        directory=folder_of(path.partition(":")[0]),
+    )

@@ -1,11 +1,12 @@
 """Objectives: the metrics that a sweep optimises, and which way each is better.
 
-Also the script that a space may name in place of an experiment: it prints them.
+Also the script, and the objective function, that may stand in place of an experiment.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, cast
@@ -55,6 +56,48 @@ def objectives_from(stored: Any) -> tuple[Objective, ...]:
 def in_words(objectives: Sequence[Objective]) -> str:
     """Return `maximize best_val_accuracy, minimize parameters`."""
     return ", ".join(f"{one.direction} {one.metric}" for one in objectives)
+
+
+_FUNCTION: Final = re.compile(
+    r"(?P<path>[^@]+)@(?P<ways>(?:minimize|maximize)(?:,(?:minimize|maximize))*)(?:@folds)?"
+)
+
+
+def is_function(experiment: str) -> bool:
+    """Whether the recorded name of an experiment is that of an objective function of Optuna."""
+    return not is_script(experiment) and _FUNCTION.fullmatch(experiment) is not None
+
+
+@dataclass(frozen=True)
+class ObjectiveFunction:
+    """A function from a trial of Optuna to a value that stands for the experiment of a space.
+
+    Attributes:
+        path: Its import path, `module:function`.
+        directions: Which way is better, of each value that it returns.
+    """
+
+    path: str
+    directions: tuple[Direction, ...]
+
+    @property
+    def experiment(self) -> str:
+        """The name under which records keep it, `module:function@minimize,maximize`."""
+        return f"{self.path}@{','.join(self.directions)}"
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Its values, `value`; of several `value_0`, `value_1`, ..."""
+        several = len(self.directions) > 1
+        names = (f"value_{n}" if several else "value" for n in range(len(self.directions)))
+        return tuple(map(Objective, names, self.directions))
+
+    @classmethod
+    def from_experiment(cls, experiment: str) -> ObjectiveFunction:
+        """Return the function of a recorded name, for which `is_function` holds."""
+        found = _FUNCTION.fullmatch(experiment)
+        assert found is not None
+        return cls(found["path"], tuple(cast("list[Direction]", found["ways"].split(","))))
 
 
 _SCRIPT: Final = "script:"

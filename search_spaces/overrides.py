@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from search_spaces.bodies import MAX_REPEAT, Declaration, Declared, Replay
+from search_spaces.bodies import MAX_REPEAT, Declaration, Declared, Open, Replay
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.python_space import PythonBody
@@ -87,6 +87,10 @@ def _index(parameter: Declaration, name: str) -> int | None:
 
 def _apply(space: Space, name: str, request: Request, known: Mapping[str, ParameterInfo]) -> Space:
     body = space.body
+    if isinstance(body, Open):
+        raise SpaceError(
+            f"{name}: what an objective function asks for stands in the function; change it there"
+        )
     if isinstance(body, PythonBody):
         return _apply_to_function(space, body, name, request, known)
     changed: list[Declaration] = []

@@ -40,6 +40,21 @@ class ParameterInfo:
     description: str = ""
 
 
+class AnyParameter(dict[str, ParameterInfo]):
+    """Parameters of any name: beside those that are known, each of kind `any`."""
+
+    def __init__(self, known: Mapping[str, ParameterInfo], description: str) -> None:
+        """Describe those that are known, and all others alike."""
+        super().__init__(known)
+        self._other = ParameterInfo("any", description=description)
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> ParameterInfo:
+        return self._other
+
+
 def find_parameter(name: str, known: Mapping[str, ParameterInfo]) -> ParameterInfo | None:
     """Return the description of a parameter, or None if the experiment has no such parameter.
 

@@ -7,6 +7,7 @@ what it defines; a notebook has no such name.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import inspect
@@ -115,11 +116,73 @@ def import_object(path: str, folders: Iterable[Path] = ()) -> Any:
 
 
 def path_of(function: Callable[..., Any]) -> str:
-    """Return the import path of a function, `module:function`, as other processes write it."""
-    module_name = function.__module__
+    """Return the import path of a function, `module:function`, as other processes write it.
+
+    What is made from a class, such as `partial`, has the name of that class.
+    """
+    module_name = getattr(function, "__module__", None) or type(function).__module__
     if module_name == MAIN:
         module_name = script_name() or MAIN
-    return f"{module_name}:{function.__qualname__}"
+    return f"{module_name}:{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def is_importable(function: Callable[..., Any]) -> bool:
+    """Whether another process can import a function by its path.
+
+    A lambda, an object, or a function that another one or a notebook defines cannot; nor can what
+    lies in a script whose running file does something when it is imported: see `is_guarded`.
+    """
+    path = path_of(function)
+    module_name, _, name = path.partition(":")
+    if module_name == MAIN or not name.isidentifier():
+        return False
+    module = _running_script(module_name) or sys.modules.get(module_name)
+    is_there = getattr(module, name, None) is function
+    return is_there and (module is not sys.modules[MAIN] or is_guarded())
+
+
+def takes_fold(path: str, function: Callable[..., Any]) -> bool:
+    """Whether an objective function takes the number of a fold beside its trial.
+
+    It does if its second argument has no default, or the name `fold`.
+
+    Raises:
+        SpaceError: It takes more, or cannot be called with a trial.
+    """
+    if inspect.isclass(function):
+        raise SpaceError(f"{path}: is a class; give an object of it, which is called with a trial")
+    try:
+        taken = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False  # of a kind that does not say what it takes
+    places = [one for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    named = [one for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    needed = [one.name for one in named if one.default is one.empty]
+    is_called_with_one = bool(places) or len(named) < len(taken)
+    if not is_called_with_one or len(needed) > min(2, len(places)):
+        raise SpaceError(
+            f"{path}: takes {', '.join(needed) or 'nothing'}; an objective function takes a trial, "
+            "and a fold if it can be confirmed: objective(trial, fold)"
+        )
+    return len(needed) == 2 or any(one.name == "fold" for one in places[1:2])
+
+
+def is_guarded() -> bool:
+    """Whether what runs of the script now stands under `if __name__ == "__main__":`.
+
+    Else whoever imports it would run it again.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == MAIN:
+            try:
+                tree = ast.parse(Path(frame.f_code.co_filename).read_bytes())
+            except (OSError, SyntaxError, ValueError):
+                return False
+            running = [n for n in tree.body if n.lineno <= frame.f_lineno <= (n.end_lineno or 0)]
+            return any(isinstance(n, ast.If) and "__name__" in ast.dump(n.test) for n in running)
+        frame = frame.f_back
+    return True
 
 
 def script_name() -> str | None:
@@ -173,7 +236,7 @@ _F = TypeVar("_F", bound=Callable[..., Mapping[str, Value]])
 
 def space(
     *,
-    experiment: str,
+    experiment: str | object,
     objective: Mapping[str, str] | Sequence[Mapping[str, str]],
     defaults: Mapping[str, Any] | None = None,
     baselines: Mapping[str, Mapping[str, Value]] | None = None,
@@ -186,13 +249,16 @@ def space(
     line of the docstring is the description.
 
     Args:
-        experiment: Import path of the experiment, `package.module:object`.
+        experiment: Import path of the experiment, `package.module:object`; or the object itself, if
+            it has a name at the top level of the module, or the notebook, that decorates.
         objective: `{"metric": ..., "direction": "maximize" or "minimize"}`, or a list of them.
         defaults: trials, sampler, pruner, ask_ahead, confirm.
         baselines: Points to try first, by name: values of the parameters the function samples.
         constraints: Such as `"parameters <= 20000"`.
         fixed: Values that every configuration gets, unless the function returns the name itself.
     """
+    if not isinstance(experiment, str):
+        experiment = _name_of(experiment, sys._getframe(1).f_globals)
     header = {
         "experiment": experiment,
         "objective": dict(objective) if isinstance(objective, Mapping) else list(objective),
@@ -208,6 +274,18 @@ def space(
         return function
 
     return decorate
+
+
+def _name_of(found: object, names: Mapping[str, Any]) -> str:
+    """Return the import path of an object by the names of a module."""
+    name = next((name for name, one in names.items() if one is found), None)
+    if name is None or not name.isidentifier():
+        raise SpaceError(
+            f"space(experiment={show(found)}): has no name at the top level here; assign it to one "
+            "first, or give its import path, module:object"
+        )
+    module: str = names["__name__"]
+    return f"{script_name() or MAIN if module == MAIN else module}:{name}"
 
 
 MAX_COUNTED = 10_000

@@ -40,7 +40,8 @@ from search_spaces.values import Categorical, Domain, Float, Int, check_scalar, 
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 IMPORT_PATH = (
-    r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?|script:(.|\s)+@folds)$"  # confirmations
+    r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?"
+    r"|(script|[\w.]+):(.|\s)+@folds)$"  # confirmations, of scripts and objective functions
 )
 
 

@@ -15,6 +15,7 @@ from search_spaces.bodies import (
     Answer,
     Declared,
     Expression,
+    Open,
     Replay,
     Row,
     Walk,
@@ -99,13 +100,14 @@ class Space:
         name: File name without ending, or name of the Python function.
         description: One line.
         experiment: Import path of the experiment, `package.module:object`; of a space with a
-            command the recorded name of its `Script`.
+            command the recorded name of its `Script`, else that of an `ObjectiveFunction`.
         objectives: Metrics and directions; several of them give a Pareto front, not a best trial.
         fixed: Parameters with one value for the whole sweep.
         baselines: Points to try first, by name, in order; each in the order of a walk.
         constraints: Conditions that a configuration must satisfy to be trained.
         defaults: Options of a sweep.
-        body: The parameters: declared in a file, or a Python function.
+        body: The parameters: declared in a file, or by a Python function; `Open` if an objective
+            function names them while it runs.
         source: File or function that it was loaded from, for messages.
         directory: Folder of the file, or of the function's module; None for the catalogue and for
             functions that are installed.
@@ -120,7 +122,7 @@ class Space:
     baselines: Mapping[str, Mapping[str, Value]]
     constraints: tuple[Expression, ...]
     defaults: Defaults
-    body: Declared | PythonBody
+    body: Declared | PythonBody | Open
     source: str = field(default="", compare=False)
     directory: FilePath | None = field(default=None, compare=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
@@ -129,6 +131,11 @@ class Space:
     def objective(self) -> Objective:
         """The first objective, or the only one."""
         return self.objectives[0]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its parameters are known only while a trial runs; see `Open`."""
+        return isinstance(self.body, Open)
 
     def walk(self, answer: Answer) -> Walk:
         """Ask for every active parameter, and return the answers and what follows from them.
@@ -272,7 +279,6 @@ class Space:
                 if not isinstance(stored[name], str):
                     raise TypeError(f"{name} is {stored[name]!r}, not a text")  # noqa: TRY301
             body = cast("Mapping[str, Any]", stored["body"])
-            is_function = "function" in body
             space = Space(
                 name=stored["name"],
                 description=stored["description"],
@@ -282,9 +288,7 @@ class Space:
                 baselines={item["name"]: dict(item["params"]) for item in stored["baselines"]},
                 constraints=tuple(parse_expression(text) for text in stored["constraints"]),
                 defaults=Defaults.from_dict(stored["defaults"]),
-                body=PythonBody.from_dict(body, directory)
-                if is_function
-                else Declared.from_dict(body),
+                body=_body(body, directory),
                 source="stored space",
                 directory=directory,
             )
@@ -300,6 +304,12 @@ class Space:
         walk = self.walk(replay)
         replay.check_all_used()
         return walk
+
+
+def _body(stored: Mapping[str, Any], directory: FilePath | None) -> Declared | PythonBody | Open:
+    if "function" in stored:
+        return PythonBody.from_dict(stored, directory)
+    return Open() if "open" in stored else Declared.from_dict(stored)
 
 
 def _look_through(space: Space) -> None:

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
         run,
         trials,
     )
+    from sweeps.estimators import SklearnExperiment, SweepSearchCV, search
 
 __all__ = [
+    "SklearnExperiment",
     "Sweep",
+    "SweepSearchCV",
     "Trial",
     "compare",
     "confusion",
@@ -38,6 +41,7 @@ __all__ = [
     "plan",
     "replay",
     "run",
+    "search",
     "trials",
 ]
 
@@ -51,5 +55,9 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from sweeps import api
 
-        return getattr(api, name)
+        if hasattr(api, name):
+            return getattr(api, name)
+        from sweeps import estimators  # imports scikit-learn
+
+        return getattr(estimators, name)
     raise AttributeError(f"module 'sweeps' has no attribute {name!r}")

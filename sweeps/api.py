@@ -6,16 +6,18 @@ names the wrong argument.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
+from search_spaces.objectives import is_function
 from search_spaces.python_space import being_imported
-from sweeps.analysis.rows import STATES, TrialRow, best_row, front_rows, trial_rows
+from sweeps.analysis.rows import STATES, TrialRow, best_row, best_rows, front_rows, trial_rows
 from sweeps.config.options import (
     CONFIRM_OPTIONS,
     RETRY_OPTIONS,
@@ -27,18 +29,26 @@ from sweeps.errors import StoreError, TrialsError, UsageError
 from sweeps.experiments.code import load_same
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
-from sweeps.records import Record, RecordError, SweepInfo, WordedConclusion, need_one_objective
+from sweeps.records import (
+    Conclusions,
+    Record,
+    RecordError,
+    SweepInfo,
+    WordedConclusion,
+    need_one_objective,
+)
 from sweeps.records.conclusions import confirmed_training
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
 from sweeps.tracking.reading import read_champion
-from sweeps.wording import counted, format_metric
+from sweeps.wording import counted, format_metric, format_value
 from sweeps.workspace.names import trial_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from search_spaces.loading import SpaceSource
+    from search_spaces.space import Space
     from sweeps.analysis.summary import Summary
     from sweeps.progress import Mode
     from sweeps.records.conclusions import EnsembleConclusion
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
     from sweeps.runner.enqueuing import Enqueued
     from sweeps.runner.planning import SweepPlan
     from sweeps.runner.replaying import Replayed
+    from sweeps.study.exchange import SweptStudy
 
 
 @dataclass(frozen=True)
@@ -113,9 +124,12 @@ class Trial:
         return experiment.load_model(record.config, weights, record.model_info)
 
 
+_SHOWN: Final = 5
+
+
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep in a home."""
+    """A sweep in a home; a notebook shows its best trials, the confirmed champion first."""
 
     home: Home
     info: SweepInfo = field(repr=False)
@@ -128,7 +142,39 @@ class Sweep:
             f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>"
             for label, text in {"sweep": self.name, **self._facts()}.items()
         )
-        return f"<table>{cells}</table>"
+        return f"<table>{cells}</table>{self._best_as_html()}"
+
+    def _best_as_html(self) -> str:
+        """Return the best trials as a table, the confirmed champion first; empty without any."""
+        try:
+            rows, confirmed = self.rows(), Conclusions(self.home.store(self.info.id)).confirmed()
+        except (OSError, RecordError, StoreError, UsageError):
+            return ""
+        verdict = confirmed.verdict if confirmed is not None else None
+        taken = verdict.taken.trial if verdict and not verdict.taken.is_control else None
+        if self.info.has_front:
+            best = front_rows(rows, self.info.objectives)[:_SHOWN]
+        else:
+            best = best_rows(rows, self.info.direction, _SHOWN)
+        best = [
+            *(row for row in rows if row.trial == taken and row.state == "COMPLETE"),
+            *(row for row in best if row.trial != taken),
+        ][:_SHOWN]
+        metrics = [one.metric for one in self.info.objectives]
+        names = dict.fromkeys(name for row in best for name in row.params)
+        table = [["trial", *metrics, *names]] + [
+            [
+                f"{row.trial}{', champion' if row.trial == taken else ''}",
+                *(format_metric(row.metrics[name]) for name in metrics),
+                *(format_value(row.params[name]) if name in row.params else "" for name in names),
+            ]
+            for row in best
+        ]
+        lines = (
+            "".join(f"<{cell}>{escape(str(text))}</{cell}>" for text in line)
+            for cell, line in zip(["th", *["td"] * len(best)], table, strict=True)
+        )
+        return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>" if best else ""
 
     def _facts(self) -> dict[str, str]:
         """Return the facts a reader asks for first: trials by state, the best one, the home."""
@@ -214,11 +260,14 @@ class Sweep:
         return Path(file).resolve()
 
     @python_words()
-    def confirm(self, *, progress: Mode = "auto", **options: Any) -> list[WordedConclusion]:
+    def confirm(
+        self, *, progress: Mode = "auto", workers: int | None = None, **options: Any
+    ) -> list[WordedConclusion]:
         """Train the best trials again on fresh folds, as `sweeps confirm` does.
 
         Args:
             progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
+            workers: Worker processes, one a core if None; 0 trains in this process.
             **options: Fields of `sweeps.config.options.WhatToConfirm`, such as `folds=40`.
 
         Returns:
@@ -235,7 +284,7 @@ class Sweep:
         from sweeps.render.sections.confirmed import put_in_words
 
         check_arguments(options, list(CONFIRM_OPTIONS))
-        how = HowToTrain(progress=progress)
+        how = HowToTrain(progress=progress, workers=workers)
         result = confirm(self.home, self.info, ConfirmOptions(**options, how=how))
         if result.failure:
             raise TrialsError(result.failure)
@@ -327,6 +376,12 @@ def raise_what_stopped(summary: Summary) -> None:
         raise TrialsError(summary.failure_cause)
 
 
+@overload
+def run(space: str | os.PathLike[str] | Space, **options: Any) -> Sweep: ...
+@overload
+def run(space: Callable[..., float | Sequence[float]], **options: Any) -> SweptStudy: ...
+@overload
+def run(space: Callable[..., Any], **options: Any) -> Sweep | SweptStudy: ...
 @python_words()
 def run(
     space: SpaceSource,
@@ -338,21 +393,26 @@ def run(
     home: str | Path | None = None,
     progress: Mode = "auto",
     **options: Any,
-) -> Sweep:
+) -> Sweep | SweptStudy:
     """Run a sweep, or continue the one of that name.
 
     Args:
         space: Name in the catalogue, path of a YAML file, a function decorated with
-            `search_spaces.python_space.space` or its `module:function`, or a `Space`. Workers do
-            not import the function of a space, but they import the experiment. So use `workers=0`
-            for an experiment that a notebook defines.
+            `search_spaces.python_space.space` or its `module:function`, or a `Space`. Any other
+            function is taken for an objective function of Optuna, `def objective(trial)`, also of a
+            notebook, and a lambda.
         trials: Number of trials with an outcome in total; the space's default if None.
         name: Name of the sweep; the space's name if None.
         seed: Seed of the sweep; it decides every trial.
         overrides: `name=value` texts, such as `["learning_rate=1e-3", "units_1=16..64"]`.
         home: Folder of records and databases; `mlruns` if None.
         progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
-        **options: The other fields of `RunOptions`, such as `timeout="1h30m"`.
+        **options: The other fields of `RunOptions`, such as `timeout="1h30m"`, or of an objective
+            function `direction="maximize"`.
+
+    Returns:
+        The sweep; of an objective function that was given as such, its study: `best_params`,
+        `best_value`, `trials`, `trials_dataframe()`, and `sweep`.
 
     Raises:
         TypeError: There is no such argument.
@@ -375,7 +435,12 @@ def run(
     )
     result = run_options(asked, progress=progress)
     raise_what_stopped(result.summary)
-    return Sweep(Home.resolve(home, asked.storage), result.info)
+    sweep = Sweep(Home.resolve(home, asked.storage), result.info)
+    if callable(space) and is_function(result.info.experiment):
+        from sweeps.study.exchange import study_of
+
+        return study_of(sweep)
+    return sweep
 
 
 @python_words()
@@ -548,6 +613,7 @@ def replay(
     *,
     restore: bool = False,
     data: str | Path | None = None,
+    workers: int = 1,
     home: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> Replayed:
@@ -558,6 +624,7 @@ def replay(
         trial: Trial number.
         restore: Whether its weights are stored again if they are equal.
         data: Source of its data; None for the experiment's own.
+        workers: 0 trains it in this process.
         home: Home of the sweep.
         tracking_uri: Store of MLflow that knows the run; None for the one of the home.
 
@@ -575,7 +642,9 @@ def replay(
     wanted = name.info.id if isinstance(name, Sweep) else name
     info, record = find_trained(found, wanted, trial, tracking_uri)
     store = found.store(info.id)
-    return replay_recorded(store, info, record, source=_source(data), restore=restore)
+    return replay_recorded(
+        store, info, record, source=_source(data), restore=restore, workers=workers
+    )
 
 
 @python_words()

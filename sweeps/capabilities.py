@@ -96,6 +96,9 @@ class SupportsFolds(Protocol):
     Samples and seeds then count as two sources of chance. Without such an array the metric of the
     trial is one number per fold, which tells less.
 
+    An experiment whose search trains on fewer samples than a fold, as a cross-validation of a part
+    of them does, says `searches_on_less = True`: then its scores of both are not compared.
+
     An experiment whose samples are in time order has folds of `rolling_origin`, keeps no such array
     and says so by an attribute, `ordered = True`.
     """
@@ -185,7 +188,7 @@ class SupportsEnsemble(Protocol):
     """Capability: trials of a search can answer together, by the weighted mean of predictions.
 
     `sweeps best --ensemble` selects and judges such an ensemble by what the trials kept; nothing is
-    trained. Small examples: `Boosting` of `sweeps init --kind scikit-learn`.
+    trained. A small example is `VotingExperiment` in tests/sweeps/voting_experiment.py.
     """
 
     def validation_predictions(self, result: TrialResult, data: PreparedData) -> np.ndarray | None:

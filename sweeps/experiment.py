@@ -24,6 +24,7 @@ __all__ = [
     "Experiment",
     "MetricInfo",
     "OnEpoch",
+    "OpenParameters",
     "ParameterInfo",
     "PreparedData",
     "Stop",
@@ -136,6 +137,20 @@ class Checkpoint(Protocol):
 
 
 @dataclass(frozen=True)
+class OpenParameters:
+    """The parameters of a trial of an objective function, which names them while it runs.
+
+    Attributes:
+        guesses: What the sampler proposes for those that earlier trials had asked for.
+        asked: Is filled while the trial runs: the value of each, and its distribution as Optuna
+            writes it in JSON.
+    """
+
+    guesses: Mapping[str, Value]
+    asked: dict[str, tuple[Value, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TrialSpec:
     """One attempt at one trial of a sweep.
 
@@ -147,6 +162,7 @@ class TrialSpec:
         config: Every parameter of the experiment that the space sets (sampled, fixed, expanded).
         checkpoint: Keeps the state of a long training; None where nothing is to be saved. An
             experiment may leave it alone: its trials then begin anew after a kill.
+        open: Of an objective function that searches; None where `config` has all parameters.
     """
 
     sweep: str
@@ -155,6 +171,7 @@ class TrialSpec:
     seed: int
     config: Mapping[str, Value]
     checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+    open: OpenParameters | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -193,8 +210,8 @@ class TrialResult:
     """The result of one training.
 
     Attributes:
-        outcome: `complete` (trained to its end), `stopped` (a `Stop` ended it) or `diverged` (a NaN
-            or infinite value ended it).
+        outcome: `complete` (trained to its end), `stopped` (a `Stop` ended it, or it gave itself
+            up: then its reason is `pruned`) or `diverged` (a NaN or infinite value ended it).
         stop_reason: `early_stopping`, `max_epochs`, the `Stop`'s reason, `diverged`, or what else
             ended it, in one word.
         metrics: Headline metrics, finite numbers only; empty when diverged before one epoch.

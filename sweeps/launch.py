@@ -20,6 +20,7 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.errors import LeaseLost, UsageError
 from sweeps.executors import Executor, InProcessExecutor
 from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at, parse_cluster
+from sweeps.experiments.given import UNCOUNTED
 from sweeps.experiments.loading import script_facts
 from sweeps.home import Home
 from sweeps.journal.events import Retried
@@ -203,10 +204,8 @@ def run_config(
             shown.note(f"reproducible=false: {config.data.irreproducible}")
         for line in fleet.notes if fleet is not None else ():
             shown.note(line)
-        if config.why_sampler:
-            shown.note(f"sampler: {config.sampler_in_words}")
-        if config.parallelism.idle:
-            shown.note(f"workers: {config.parallelism}")
+        for line in _described(config):
+            shown.note(line)
         if (runs := sqlite_path(tracking_uri)) is not None:
             check_database(runs, shown.note)
         if away is not None:
@@ -222,6 +221,31 @@ def run_config(
         )
     finally:
         shown.close()
+
+
+def _described(config: SweepConfig) -> Iterator[str]:
+    """Yield lines on what was chosen for the user."""
+    if config.space.is_open:
+        yield describe_objective(config)
+    if config.why_sampler:
+        yield f"sampler: {config.sampler_in_words}"
+    if config.parallelism.idle:
+        yield f"workers: {config.parallelism}"
+
+
+def describe_objective(config: SweepConfig) -> str:
+    """Return a line: which way an objective function is taken, and what is no part of its code."""
+    ways = [f"{one.direction[:-1]}es" for one in config.space.objectives]
+    what = "the value" if len(ways) == 1 else "the values"
+    text = f"{' and '.join(ways)} {what} that {config.space.source} returns (direction)"
+    files = config.code.files if config.code is not None else {}
+    left_out = [
+        name for name, file in files.items() if (file.text or "").strip().endswith(UNCOUNTED)
+    ]
+    names = ", ".join(name.rpartition(" ")[2] for name in left_out)
+    if config.code is None:
+        text += "; its source text cannot be read, so that an edit of it is not noticed"
+    return f"{text}; a change of {names} is not noticed" if names else text
 
 
 def run_sweep(

@@ -243,7 +243,7 @@ def summarize(
         objectives=info.objectives,
         front=tuple(front),
         at_last_epoch=ended[LAST_EPOCH] if ended["early_stopping"] else 0,
-        has_folds=has_folds(info.experiment),
+        has_folds=has_folds(info.experiment, info.data),
         scored_on=scored_on(info),
     )
 

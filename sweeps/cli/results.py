@@ -264,7 +264,8 @@ def _next_commands(rows: Sequence[ListingRow], newest: SweepInfo) -> dict[str, s
         found[f"sweeps export {name} model"] = f"take the champion away ({row.champion.finalist})"
     elif row.done > row.failed and row.state != "RUNNING":
         found[f"sweeps ui {name}"] = "its runs and charts in MLflow"
-        if row.front is None and row.state == "FINISHED" and has_folds(newest.experiment):
+        is_ended = row.front is None and row.state == "FINISHED"
+        if is_ended and has_folds(newest.experiment, newest.data):
             found[f"sweeps confirm {name}"] = "is its best really better, on fresh folds?"
         else:
             found[f"sweeps report {name}"] = "all of it, as one HTML page"

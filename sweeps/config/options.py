@@ -101,6 +101,12 @@ def _order(option: str, value: object) -> None:
         raise UsageError(f"{option} {value!r}: allowed are 'number' and 'free'")
 
 
+def _direction(option: str, value: object) -> None:
+    ways = value.split(",") if isinstance(value, str) else value
+    if not isinstance(ways, Sequence) or not {*ways} <= {"minimize", "maximize"} or not ways:
+        raise UsageError(f"{option} {value!r}: give minimize or maximize, for each value")
+
+
 def _folds(option: str, value: object) -> None:
     if not isinstance(value, int) or value < 8 or value % 4:
         raise UsageError(
@@ -119,6 +125,7 @@ _PAIRS: Final = Kind(str, _of_type(Mapping, "a dict"), is_list=True)
 _TEXTS: Final = Kind(str, _texts, is_list=True)
 _ORDER: Final = Kind(str, _order)
 _CHECKED_LATER: Final = Kind(str)
+_DIRECTION: Final = Kind(str, _direction)
 
 
 @dataclass(frozen=True)
@@ -177,8 +184,8 @@ class RunOptions:
         SpaceSource,
         Option(
             _CHECKED_LATER,
-            "Name in the catalogue, YAML file, or module:function.",
-            "Or a decorated function, or a `Space`. An error has a line per mistake.",
+            "Name in the catalogue, YAML file, module:function, or file.py:objective.",
+            "Or a function, or a `Space`. An error has a line per mistake.",
             goes_on=False,
         ),
     ]
@@ -199,6 +206,15 @@ class RunOptions:
             "Its name (default: the space's).",
             "1 to 80 letters, digits, `.`, `_`, `-`. A sweep that exists goes on; if it was made "
             "with other options, it is refused.",
+        ),
+    ] = None
+    direction: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            _DIRECTION,
+            "Of an objective function: minimize (the default) or maximize; of one that returns "
+            "several values a list: minimize,maximize.",
+            metavar="WAY[,WAY...]",
         ),
     ] = None
     extend: Annotated[
@@ -398,8 +414,7 @@ class RunOptions:
         Option(
             whole(0),
             "Worker processes (default: one a core); 0 trains in this process.",
-            "None is 0 for an experiment that a notebook or a script defines. Refused if workers "
-            "cannot import the experiment.",
+            "What a notebook or a closure defines, workers get by value.",
         ),
     ] = None
     executor: Annotated[
@@ -474,6 +489,14 @@ class RunOptions:
             goes_on=False,
         ),
     ] = field(default=None, repr=False)  # a password may stand in it
+
+    @property
+    def directions(self) -> tuple[Any, ...] | None:
+        """The directions, one by one; None if none were given."""
+        given = self.direction
+        if given is None:
+            return None
+        return tuple(given.split(",") if isinstance(given, str) else given)
 
     @property
     def source(self) -> str | None:

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from search_spaces.python_space import MAIN, script_name
-from sweeps.errors import UsageError
 from sweeps.records import Record
 from sweeps.wording import counted, first_line
 
@@ -81,34 +79,13 @@ class Parallelism:
         return f"{text} ({self.idle} idle: {more})"
 
 
-def how_many_workers(asked: int | None, experiment: str, executor: str | None = None) -> int:
-    """Return the number of workers of a sweep: as asked, else one per core.
-
-    Args:
-        asked: The user's number; None if there is none.
-        experiment: Import path of the experiment. The space may be defined anywhere, since workers
-            receive configurations.
-        executor: The cluster that trains; None without one.
-
-    Raises:
-        UsageError: The experiment exists in this process only, and workers are asked for.
-    """
-    if not experiment.startswith(f"{MAIN}:"):
-        if asked is None and hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return (os.cpu_count() or 1) if asked is None else asked
-    if not asked and executor is None:
-        return 0
-    received = f"workers {asked}" if executor is None else f"executor {executor}"
-    script = script_name()
-    remedy = "put it into a file beside the space"
-    if script is not None:
-        name = experiment.partition(":")[2]
-        remedy += f' (or write {script}:{name}, with what runs under `if __name__ == "{MAIN}":`)'
-    raise UsageError(
-        f"{received}: {experiment} exists in this notebook or script only, which no worker process "
-        f"has; give workers=0, or {remedy}"
-    )
+def how_many_workers(asked: int | None) -> int:
+    """Return the number of workers of a sweep: as asked, else one per core."""
+    if asked is not None:
+        return asked
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 FAILURES: Final = "failures"

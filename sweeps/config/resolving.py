@@ -37,6 +37,7 @@ from sweeps.config.sweep import (
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import code_of, is_shipped
+from sweeps.experiments.given import give
 from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
@@ -224,7 +225,9 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     check_options(options)
     home = Home.resolve(options.home, options.storage)
     try:
-        space = recorded or load_space(options.space)
+        space = recorded or load_space(options.space, directions=options.directions)
+        if callable(options.space) and space.is_open:
+            give(space.source, options.space)
         name = check_sweep_name(space.name if options.name is None else options.name)
         folder = folder_of(space.directory, home.sweeps_folder)
         experiment = load_experiment(space.experiment, folder)
@@ -245,7 +248,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     check_split_seed(data)
     ask_ahead = _ask_ahead(options, space, existing, sampler)
     code = code_of(space.experiment, experiment)
-    workers = how_many_workers(options.workers, space.experiment, options.executor)
+    workers = how_many_workers(options.workers)
     config = SweepConfig(
         name=name,
         home=home,

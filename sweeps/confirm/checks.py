@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from search_spaces.errors import did_you_mean
-from search_spaces.objectives import Objective, is_script
+from search_spaces.objectives import Objective, is_function, is_script
 from search_spaces.parameters import Value
 from search_spaces.space import Confirming, Defaults
 from sweeps.capabilities import (
@@ -236,7 +236,8 @@ def check_run(
         check_installed(on_folds, named)
         if not is_shipped(named, on_folds):
             is_new = config.name not in {info.name for info in config.home.sweeps()}
-            if is_new and not is_script(space.experiment):  # whose search shows it
+            # The search of the others shows it.
+            if is_new and not (is_script(space.experiment) or is_function(space.experiment)):
                 own = OnFolds(
                     named,
                     space.directory,
@@ -323,6 +324,12 @@ def _on_folds(
         raise UsageError(
             "a script has no fresh folds to confirm on unless its command hands over their number, "
             "{fold}; see docs/scripts.md, Confirm a script"
+        )
+    if is_function(path):
+        raise UsageError(
+            f"{path.partition('@')[0]} has no fresh folds to confirm on: give the function a "
+            "second argument, objective(trial, fold), the number of the fold that scores it: 0 in "
+            "the search, fresh ones from 1 on"
         )
     raise UsageError(
         f"experiment {path!r} has no fresh folds to confirm on; give it `folds` ({SEE})"

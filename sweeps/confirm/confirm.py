@@ -10,7 +10,7 @@ from statistics import median
 
 import msgspec
 
-from search_spaces.objectives import is_script
+from search_spaces.objectives import is_function, is_script
 from search_spaces.space import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.config.options import WhatToConfirm, check_options
@@ -221,7 +221,9 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
         check_installed(experiment, path)
         check_code(store, info, same_code=options.how.same_code)
     searched = searched_by(store, info)
-    has_nothing_to_try = is_script(info.experiment) and searched is None
+    has_nothing_to_try = is_function(info.experiment) or (
+        is_script(info.experiment) and searched is None
+    )
     if not (is_whole or is_shipped(path, experiment) or has_nothing_to_try):
         folder = experiment_folder(info, home.sweeps_folder)
         own = OnFolds(path, folder, experiment, data, options.how.workers, scored, searched)
@@ -553,8 +555,9 @@ class _Work:
         first = next(record for record in trainings if record.outcome == "complete")
         trained_in, champion = refit or (self._ran.info, first)
         # The best was selected by the objective, on the samples that give its accuracy: both are
-        # biased. Of other metrics that is not known.
+        # biased. Of other metrics that is not known, nor where the search trained on fewer samples.
         is_selected = checked.scored.metric in {ACCURACY.metric, self._info.metric}
+        is_selected &= not getattr(checked.experiment, "searches_on_less", False)
         verdict = self._verdict(refit[0].name if refit else None)
         found = (
             verdict,

@@ -10,6 +10,7 @@ answers the one that asks for it. It ends with its requests, or with the command
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -29,6 +30,7 @@ from sweeps.executors.local.fork_server import ending, kill_group, last_lines, p
 from sweeps.executors.preloading import ENVIRONMENT, SHARING, die_with_parent
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import PreparedAgain, check_same_code
+from sweeps.experiments.given import packed, unpack
 from sweeps.experiments.loading import check_installed, experiment_folder, load_experiment
 from sweeps.records import Record, RecordError, RecordStore
 from sweeps.records.conclusions import VerificationConclusion
@@ -202,7 +204,9 @@ class Verifier:
                 start_new_session=True,  # Ctrl-C reaches the command only, which ends it
             )
         assert process.stdin is not None
-        asked = [str(store.folder), key, self._source, experiment]
+        info = store.info()
+        own = "" if info is None else base64.b64encode(packed(info.experiment)).decode()
+        asked = [str(store.folder), key, self._source, experiment, own]
         process.stdin.write(f"{json.dumps(asked)}\n".encode())
         process.stdin.flush()
 
@@ -214,7 +218,8 @@ def main() -> None:
     os.dup2(2, 1)  # what an experiment prints is no answer
     known: dict[str, tuple[Experiment, PreparedAgain]] = {}
     for line in sys.stdin:
-        folder, key, source, experiment = json.loads(line)
+        folder, key, source, experiment, own = json.loads(line)
+        unpack(base64.b64decode(own))
         found = _answer(RecordStore(Path(folder)), key, source, experiment, known)
         if experiment is None:
             os.write(answers, msgspec.json.encode(found))

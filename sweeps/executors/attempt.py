@@ -185,6 +185,7 @@ class Attempt:
         resumed_from: Number of epochs of earlier attempts that it went on from; None if it trained
             from the beginning.
         unsaved: Why its state could not be saved; None as a rule.
+        asked: See `OpenParameters`; None if its parameters were known before, or its process died.
     """
 
     spec: TrialSpec
@@ -199,6 +200,7 @@ class Attempt:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     resumed_from: int | None = None
     unsaved: str | None = None
+    asked: Mapping[str, tuple[Value, str]] | None = None
 
     def with_files_of(self, folder: Path | None) -> Attempt:
         """Return the attempt with the files of its folder.
@@ -254,6 +256,7 @@ def run_attempt(
         notes=judge.notes if judge else {},
         resumed_from=checkpoint.resumed_from if checkpoint else None,
         unsaved=checkpoint.refused if checkpoint else None,
+        asked=None if spec.open is None else spec.open.asked,
     )
 
 

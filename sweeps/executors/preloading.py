@@ -23,8 +23,10 @@ from typing import BinaryIO, Final
 from search_spaces.parameters import Value
 from sweeps.executors.attempt import warm_up
 from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiments.given import by_value, lives_here, packed, unpack
 from sweeps.experiments.loading import check_installed, load_experiment
 
+_PROTOCOL: Final = pickle.HIGHEST_PROTOCOL
 ENVIRONMENT: Final = {
     # There is a process per core, so more threads would only wait for each other. And a process
     # that forks must have no threads: the child would not have a thread that holds a lock.
@@ -48,6 +50,7 @@ class Preload:
         data: The pickled `PreparedData`.
         writes_files: Whether its attempts have folders, see `SupportsFiles`.
         configs: Configurations that attempts may have; workers warm up for them.
+        given: See `sweeps.experiments.given.packed`.
     """
 
     coordinator: int
@@ -58,11 +61,12 @@ class Preload:
     data: bytes
     writes_files: bool = False
     configs: Sequence[Mapping[str, Value]] = ()
+    given: bytes = b""
 
     def to_file(self) -> BinaryIO:
         """Return an unnamed file that holds the pickled preload."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        pickle.dump(self, file, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(self, file, _PROTOCOL)
         file.flush()
         return file
 
@@ -74,6 +78,7 @@ class Preload:
         sys.path[:] = self.import_path
         for name in self.modules:
             import_module(name)
+        unpack(self.given)
         experiment = load_experiment(self.experiment, self.directory)
         check_installed(experiment, self.experiment)
         data = pickle.loads(self.data)  # noqa: S301 - from our own coordinator
@@ -91,11 +96,11 @@ def make_preload(
     configs: Sequence[Mapping[str, Value]] = (),
 ) -> Preload:
     """Return the preload for workers of this process."""
-    pickled = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
+    pickled = by_value(data) if lives_here(experiment) else pickle.dumps(data, _PROTOCOL)
     path = tuple(sys.path)
     return Preload(
         os.getpid(), path, experiment, directory, tuple(modules), pickled, writes_files,
-        tuple(configs),
+        tuple(configs), packed(experiment),
     )  # fmt: skip
 
 

@@ -33,7 +33,9 @@ from sweeps.capabilities import SupportsExamination, Trained
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.folds import FoldExperiment
+from sweeps.experiments.given import is_given, lives_here, stated
 from sweeps.experiments.loading import check_installed, recorded_experiment
+from sweeps.experiments.objective import ObjectiveExperiment
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.records import (
     CodeHistory,
@@ -74,6 +76,8 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
         experiment = experiment.searched
     if isinstance(experiment, ScriptExperiment):
         return _collected(_Walk.of_script(experiment.files()))
+    if isinstance(experiment, ObjectiveExperiment):
+        return _code_of_function(path, experiment.function)
     module = path.partition(":")[0]
     code = _own_code(path, module, experiment)
     source = _stating(experiment)
@@ -86,14 +90,24 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
     return code and dataclasses.replace(code, shipped=shipped)
 
 
+def _code_of_function(path: str, function: Callable[..., Any]) -> ExperimentCode | None:
+    """Return the code of an objective function: of its file, or of itself and what it holds."""
+    if is_given(function):
+        return _stated(stated(path, function))
+    module = path.partition(":")[0]
+    source = getattr(inspect.getmodule(function), "__file__", None)
+    return None if source is None else _collected(_Walk.of_module(module, Path(source), ""))
+
+
+def _stated(facts: Mapping[str, str], revision: int | None = None) -> ExperimentCode:
+    files = {name: _source_file(text.encode()) for name, text in facts.items()}
+    return ExperimentCode(files, revision)
+
+
 def _own_code(path: str, module: str, experiment: object) -> ExperimentCode | None:
     revision = getattr(experiment, "revision", None)
-    if module == "__main__":  # of a notebook
-        try:
-            text = inspect.getsource(type(experiment))
-        except (OSError, TypeError):
-            return None
-        return ExperimentCode({"(notebook)": _source_file(text.encode())}, revision)
+    if lives_here(path):
+        return _stated(stated(path, experiment), revision)
     source = getattr(sys.modules.get(module), "__file__", None)
     if source is None or is_shipped(path, experiment):
         return ExperimentCode({}, revision)

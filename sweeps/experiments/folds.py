@@ -46,7 +46,7 @@ FRESH: Final = "fresh"
 _AS_SEARCHED: Final = (
     "signature", "predict", "requires", "ordered", "test_set", "evaluate",
     "validation_predictions", "validation_truth", "judged",
-    "calibration_terms", "save_model", "engines",
+    "calibration_terms", "save_model", "engines", "searches_on_less",
 )  # fmt: skip
 _IN_OUR_WORDS: Final = (
     "recomputed", "warm_up_for", "train_in", "train_by", "command", "examine", "pages",

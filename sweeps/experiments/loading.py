@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from search_spaces.errors import SpaceError, did_you_mean
-from search_spaces.objectives import Script, is_script
-from search_spaces.python_space import import_module
+from search_spaces.objectives import ObjectiveFunction, Script, is_function, is_script
+from search_spaces.python_space import import_module, import_object
 from search_spaces.space import Space
 from sweeps import capabilities
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
+from sweeps.experiments.given import given
+from sweeps.experiments.objective import ObjectiveExperiment
 from sweeps.experiments.script import ScriptCommand, ScriptExperiment
 from sweeps.journal.events import Received
 from sweeps.records import RecordStore, SweepInfo, confirmed_by, heard
@@ -45,6 +47,7 @@ _CAPABLE: Final = frozenset(
     if not member.startswith("_")
 )
 """The members of all capabilities."""
+_OF_A_SEARCH: Final = "sweeps.estimators.searching"
 _SHOWN: Final = 300
 """Characters of a command that a message shows."""
 _MISSPELT: Final = 0.9
@@ -58,7 +61,8 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     """Import an experiment.
 
     Args:
-        path: `package.module:object`, or the recorded name of a `Script`. With `@folds` at its
+        path: `package.module:object`, or the recorded name of a `Script` or an
+            `ObjectiveFunction`. With `@folds` at its
             end it is the experiment that trains on folds, see `FoldExperiment`.
         directory: Folder of the space file. Modules are looked up there first, so that a space and
             its experiment can lie side by side anywhere.
@@ -74,9 +78,21 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
             return ScriptExperiment(script, directory)
         except ValueError as error:
             raise UsageError(str(error)) from None
+    if is_function(path):
+        function = ObjectiveFunction.from_experiment(path)
+        return ObjectiveExperiment(function, _function(function.path, directory))
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
         raise UsageError(f"experiment {path!r}: write it as package.module:object")
+    if (found := given(path)) is not None:
+        _check_members(path, found)
+        return cast(Experiment, found)
+    if module_name == _OF_A_SEARCH:
+        raise UsageError(
+            f"experiment {path!r} exists only where its search was called (sweeps.search, or "
+            "SweepSearchCV); call it again there with the same name and home, or put a "
+            "SklearnExperiment into a file"
+        )
     module = _imported(path, module_name, directory)
     if not hasattr(module, attribute):
         hint = did_you_mean(attribute, vars(module))
@@ -84,6 +100,17 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     found = getattr(module, attribute)
     _check_members(path, found)
     return cast(Experiment, found)
+
+
+def _function(path: str, directory: Path | None) -> Callable[..., Any]:
+    found = given(path)
+    try:
+        found = found or import_object(path, [directory] if directory else [])
+    except SpaceError as error:
+        raise UsageError(str(error)) from None
+    if not callable(found):
+        raise UsageError(f"{path}: is {type(found).__name__}, not a function of a trial")
+    return cast(Callable[..., Any], found)
 
 
 def _check_members(path: str, found: Any) -> None:

@@ -35,6 +35,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from search_spaces.objectives import Script
+from search_spaces.parameters import AnyParameter
 from sweeps.capabilities import FOLDS_A_REPEAT, Fold
 from sweeps.errors import ScriptError
 from sweeps.experiment import (
@@ -428,7 +429,9 @@ class ScriptExperiment:
             )
             for name in sorted(names - OWN)
         }
-        self.parameters: Mapping[str, ParameterInfo] = _Any(known) if PARAMS in names else known
+        self.parameters: Mapping[str, ParameterInfo] = (
+            AnyParameter(known, "part of {params_json}") if PARAMS in names else known
+        )
         self.metrics: Mapping[str, MetricInfo] = {
             one.metric: MetricInfo(one.direction, one.metric) for one in script.objectives
         }
@@ -643,16 +646,6 @@ class ScriptExperiment:
         values[FOLDS] = str(info.get(FOLDS, FOLDS_A_REPEAT))
         source = info["source"]
         return values if source is None else {**values, DATA: source}
-
-
-class _Any(dict[str, ParameterInfo]):
-    """The parameters of a command with `{params_json}`, which takes a parameter of any name."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __missing__(self, name: str) -> ParameterInfo:
-        return ParameterInfo("any", description="part of {params_json}")
 
 
 _EndReason = Literal["crash", "oom", "error", "killed"]

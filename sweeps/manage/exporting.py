@@ -27,6 +27,7 @@ from sweeps.records import Conclusions, Record, SweepInfo
 from sweeps.records.conclusions import EnsembleConclusion, VerificationConclusion, newest
 from sweeps.render.answer import in_short
 from sweeps.render.sections.confirmed import put_in_words
+from sweeps.tracking.champion import ALIAS, model_name
 from sweeps.wording import counted
 
 AGAIN: Final = "again"
@@ -95,7 +96,8 @@ def export_trial(
         facts["checked"] = _checked(home, record, champion_of, found)
         with _appearing(folder) as part:
             code = experiment.export(record.config, weights, record.model_info, part)
-            _describe(part, facts, head, code.strip(), facts["checked"], "python")
+            served = _served(experiment, champion_of or info)
+            _describe(part, facts, head, code.strip(), facts["checked"] + served, "python")
     else:
         raise _exports_nothing(info)
     return sorted(path for path in folder.rglob("*") if path.is_file())
@@ -300,6 +302,19 @@ def _head_of_champion(home: Home, info: SweepInfo, where: str, *, can_refit: boo
         f"{info.name}, champion {confirmed.finalist}",
         f"{said}\n\n{which}".lstrip(),
         "Measured by that training alone: the figure to quote is the one above.",
+    )
+
+
+def _served(experiment: object, searched: SweepInfo) -> str:
+    """Return what MLflow makes of the champion that is registered; empty if none can be."""
+    if not (hasattr(experiment, "signature") and hasattr(experiment, "predict")):
+        return ""
+    model = f"models:/{model_name(searched)}@{ALIAS}"
+    return (
+        f"\n\nMLflow registers the champion as `{model}`. `mlflow models "
+        f"generate-dockerfile -m {model} --output-directory image` writes a Dockerfile that serves "
+        "it (`MLFLOW_TRACKING_URI` says where it is); the image needs this package and the code of "
+        "the experiment beside what its requirements name."
     )
 
 

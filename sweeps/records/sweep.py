@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from search_spaces.objectives import Direction, Objective, is_script
+from search_spaces.objectives import Direction, Objective, is_function, is_script
 from sweeps.experiment import PreparedData
 from sweeps.journal.events import Begun, Checked, Unfinished
 from sweeps.journal.state import SweepState
@@ -56,24 +56,33 @@ def is_same_data(
 
 _FOLD: Final = re.compile(r"(?<!\{)\{\??\s*fold\b")
 _VALIDATION: Final = re.compile(r"(?<![a-z])(val|valid|validation|dev)(?![a-z])", re.IGNORECASE)
+TAKES_FOLD: Final = "takes_fold"
+"""Name, in the facts about its data, of whether an objective function takes a fold."""
 SOURCE: Final = "source"
 """Name, in the facts about data, of the source that was given; None: the experiment's own."""
 
 
 def is_unseen(experiment: str, data: Mapping[str, Any]) -> bool:
-    """Whether it is a script that finds its data by itself, so that nothing is known of them."""
-    return is_script(experiment) and source_of(data) is None
+    """Whether it finds its data by itself, so that nothing is known of them."""
+    return is_function(experiment) or (is_script(experiment) and source_of(data) is None)
 
 
-def has_folds(experiment: str) -> bool:
-    """Whether an experiment may have fresh folds: not a script whose command has no `{fold}`."""
+def has_folds(experiment: str, data: Mapping[str, Any]) -> bool:
+    """Whether an experiment may have fresh folds.
+
+    Not a script whose command has no `{fold}`, nor an objective function without such an argument.
+    """
+    if is_function(experiment):
+        return bool(data.get("info", {}).get(TAKES_FOLD))
     return not is_script(experiment) or _FOLD.search(experiment) is not None
 
 
 def scored_on(info: SweepInfo) -> str:
     """Return in words what scored the trials: the validation set, where it is known to be one."""
     # Without `{fold}` a script may have none: then the name of its metric says so, or nothing does.
-    is_known = has_folds(info.experiment) or _VALIDATION.search(info.metric)
+    is_function_of_its_own = is_function(info.experiment)
+    is_known = not is_function_of_its_own and has_folds(info.experiment, info.data)
+    is_known = is_known or _VALIDATION.search(info.metric) is not None
     return "on the validation set" if is_known else "in the search"
 
 

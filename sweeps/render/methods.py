@@ -64,7 +64,7 @@ def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
         first = f"; first: `sweeps confirm {shlex.quote(info.name)}`"
         raise UsageError(
             f"--methods: sweep {info.name!r} has no confirmation in numbers, so that there is "
-            f"nothing to state{first if has_folds(info.experiment) else ''}"
+            f"nothing to state{first if has_folds(info.experiment, info.data) else ''}"
         )
     said = [*_search(info, verdict), *_confirmation(verdict), *results(verdict)]
     if (bias := newest(conclusions, SelectionBiasConclusion)) is not None:

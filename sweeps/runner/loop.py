@@ -19,7 +19,7 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.errors import StoreError
 from sweeps.executors import Attempt, Executor
 from sweeps.executors.checkpoint import CheckpointPlace, is_left, owner_of
-from sweeps.experiment import Stop, TrialSpec
+from sweeps.experiment import OpenParameters, Stop, TrialSpec
 from sweeps.experiments.script_results import score_of
 from sweeps.progress import Progress
 from sweeps.records import Longer, Record, RecordStore, confirmed_by
@@ -404,6 +404,7 @@ class Coordinator:
             attempt=trial.attempts,
             seed=self.config.training_seed(trial.number, trial.proposal),
             config=dict(trial.proposal.config),
+            open=OpenParameters(trial.proposal.params) if self.config.space.is_open else None,
         )
 
     def _pruner(self, trial: QueuedTrial) -> TrialPruner | None:

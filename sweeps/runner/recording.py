@@ -59,22 +59,27 @@ def make_record(
         environment = {**attempt.environment, **code}
         if environment["cpu"]["features"] != own["features"]:
             environment["coordinator_cpu"] = own
-    spec = attempt.spec
+    spec, proposal = attempt.spec, trial.proposal
+    params, distributions = dict(proposal.params), proposal.stored_distributions()
+    configuration = dict(spec.config)
+    if attempt.asked is not None:
+        params = configuration = {name: value for name, (value, _) in attempt.asked.items()}
+        distributions = {name: stored for name, (_, stored) in attempt.asked.items()}
     return Record.of(
         result,
         trial=spec.trial,
         attempt=spec.attempt,
         seed=spec.seed,
-        config=dict(spec.config),
+        config=configuration,
         outcome=outcome,
         reason=reason,
         ends_trial=not (outcome == "interrupted" or again),
         error=error,
-        params=dict(trial.proposal.params),
-        distributions_json=raw_json(trial.proposal.stored_distributions()),
+        params=params,
+        distributions_json=raw_json(distributions),
         objective=result.metrics[metrics[0]] if result and outcome == "complete" else None,
         data_json=raw_json(describe(config.data)),
-        origin=trial.proposal.origin,
+        origin=proposal.origin,
         environment_json=raw_json(environment),
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
@@ -98,10 +103,10 @@ def _judge(attempt: Attempt, metrics: Sequence[str]) -> tuple[Outcome, str, str 
     if result is None:
         return "failed", attempt.reason, attempt.error
     if result.outcome == "stopped":
-        if verdict is None:
+        reason = verdict.reason if verdict is not None else result.stop_reason
+        if verdict is None and reason != "pruned":
             return "failed", "invalid", "the experiment says `stopped`, but nobody told it to stop"
-        outcome: Outcome = "interrupted" if verdict.reason in INTERRUPTIONS else "pruned"
-        return outcome, verdict.reason, None
+        return "interrupted" if reason in INTERRUPTIONS else "pruned", reason, None
     missing = [metric for metric in metrics if metric not in result.metrics]
     if missing and result.outcome == "complete":
         known = ", ".join(result.metrics)

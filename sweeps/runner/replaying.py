@@ -230,6 +230,7 @@ def replay_recorded(
     source: str | None = None,
     *,
     restore: bool = False,
+    workers: int = 1,
 ) -> Replayed:
     """Train a recorded trial again with its experiment and its data, and compare it.
 
@@ -242,6 +243,7 @@ def replay_recorded(
         record: Its record, with arrays.
         source: Source of its data; None: as recorded, or the experiment's own.
         restore: Whether its weights are stored again if they are equal.
+        workers: 0: this process trains it, and no other.
 
     Raises:
         UsageError: Its experiment or its data cannot be loaded, or have changed.
@@ -249,7 +251,7 @@ def replay_recorded(
     experiment = load_same(store, info, record, to_train=True)
     data = PreparedAgain(lambda: experiment, source=source).of(record)
     worker = None
-    if not info.experiment.startswith("__main__:"):  # defined in a notebook: no worker can have it
+    if workers:
         folder = experiment_folder(info, store.folder.parent)
         worker = make_preload(info.experiment, folder, data, [__name__], configs=[record.config])
     replayed = replay(record, experiment, data, worker, info.id)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Final
 
+from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState
 
 from search_spaces.objectives import Objective
@@ -128,7 +129,7 @@ class TrialQueue:
         number = len(self.trials)
         self._show_outcomes(before=number)
         record, asked = self._latest.get(number), self.store.state().asked.get(number)
-        known = record or asked
+        known = (asked or record) if self.proposer.is_open else (record or asked)
         if number < len(self.prior):
             trial = self.prior[number]
             assert trial.prior is not None
@@ -165,6 +166,9 @@ class TrialQueue:
     def close(self, trial: QueuedTrial, record: Record) -> None:
         """Take the final record of a trial."""
         outcome = trial_outcome(record, self.objectives, self.epoch_metric)
+        if self.proposer.is_open:
+            asked = {n: json_to_distribution(d) for n, d in record.distributions.items()}
+            outcome = replace(outcome, asked=(record.params, asked))
         # Only the pruner of its own generation can use what a pruner noted about a trial.
         trial.outcome = replace(outcome, pruner_attrs={}) if trial.prior else outcome
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import (
@@ -75,8 +75,48 @@ def export_study(info: SweepInfo, records: Sequence[Record], file: Path) -> tupl
     return len(ended), [number for number in numbers if number not in ended]
 
 
+class SweptStudy(optuna.Study):
+    """The trials of a sweep as a study of Optuna, for whatever of Optuna's reads one.
+
+    Attributes:
+        sweep: The `sweeps.Sweep`: it is reported, confirmed and gone on with.
+    """
+
+    sweep: Any
+
+    def optimize(self, *_: Any, **__: Any) -> None:
+        """Refuse: trials that are run here would be in no record."""
+        raise UsageError(
+            "optimize: the study shows the trials of a sweep; to go on with it, call `sweeps.run` "
+            "again with a larger number of trials"
+        )
+
+    def _repr_html_(self) -> str:
+        html: str = self.sweep._repr_html_()
+        return html
+
+
+def study_of(sweep: Any) -> SweptStudy:
+    """Return the trials of a `sweeps.Sweep` that have an outcome, as a study in memory."""
+    info: SweepInfo = sweep.info
+    records = sweep.home.store(info.id).read_all()
+    ended = {record.trial: record for record in records if record.ends_trial}
+    ways = [one.direction for one in info.objectives]
+    kept = optuna.create_study(study_name=info.name, directions=ways)
+    study = SweptStudy(study_name=info.name, storage=kept._storage)
+    study.sweep = sweep
+    for number in sorted(ended):
+        own = {n: json_to_distribution(d) for n, d in ended[number].distributions.items()}
+        study.add_trial(_trial(info, ended[number], own, is_open=True))
+    return study
+
+
 def _trial(
-    info: SweepInfo, record: Record, distributions: dict[str, BaseDistribution]
+    info: SweepInfo,
+    record: Record,
+    distributions: dict[str, BaseDistribution],
+    *,
+    is_open: bool = False,
 ) -> FrozenTrial:
     outcome = trial_outcome(record, info.objectives, info.epoch_metric)
     metrics = record.trained.metrics if record.trained else {}
@@ -86,12 +126,15 @@ def _trial(
     }  # fmt: skip
     # As in the table of trials, a metric of such a name becomes `metric.<name>`.
     named = {f"metric.{name}" if name in facts else name: metrics[name] for name in metrics}
+    attributes: dict[str, Any] = {**facts, **named}
+    if is_open:
+        attributes = dict(record.trained.info.get("user_attrs", {})) if record.trained else {}
     trial = create_trial(
         state=outcome.state,
         values=outcome.values,
         params=dict(record.params),
         distributions={name: distributions[name] for name in record.params},
-        user_attrs={**facts, **named},
+        user_attrs=attributes,
         intermediate_values=dict(outcome.intermediate),
         system_attrs=outcome.constraint,
     )

@@ -92,9 +92,22 @@ def walked(space: Space, answer: Answer, origin: str = "sampled") -> Proposal:
 
 def proposal_at(space: Space, point: Mapping[str, Value], origin: str) -> Proposal:
     """Return the proposal of a given point of a space."""
+    if space.is_open:
+        return open_proposal(point, {}, origin)
     found = walked(space, lambda name, distribution: point[name], origin)
     longer = found.longer
     return found if longer is None else replace(found, config=longer.configuration(found.config))
+
+
+def open_proposal(
+    point: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], origin: str
+) -> Proposal:
+    """Return the proposal of a trial whose parameters are known only while it runs.
+
+    A point that somebody has enqueued is its configuration; any other one is a guess.
+    """
+    config = dict(point) if origin.startswith("enqueued") else {}
+    return Proposal(dict(point), distributions, config, origin)
 
 
 def proposal_of_record(record: Record | Unfinished) -> Proposal:

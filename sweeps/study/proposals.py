@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.errors import SpaceError
@@ -23,7 +23,14 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from search_spaces.values import is_number
 from sweeps.errors import UsageError
-from sweeps.study.points import Distribution, Proposal, point_key, proposal_at, walked
+from sweeps.study.points import (
+    Distribution,
+    Proposal,
+    open_proposal,
+    point_key,
+    proposal_at,
+    walked,
+)
 from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 
@@ -156,7 +163,14 @@ class Exhausted(Exception):  # noqa: N818 - an outcome, not an error
 
 
 class Proposer:
-    """Makes the proposals of one sweep, strictly in trial order."""
+    """Makes the proposals of one sweep, strictly in trial order.
+
+    Of an open space it proposes a value for each parameter that a trial it may see has asked for;
+    what a trial asks for beyond them is drawn where it runs.
+
+    Attributes:
+        is_open: Whether the space is open.
+    """
 
     def __init__(
         self,
@@ -183,6 +197,7 @@ class Proposer:
                 order, after the baselines, before anything is sampled.
         """
         self.sampler_view = SamplerView(directions, sampler.most if sampler else None)
+        self.is_open = space.is_open
         self._space = space
         self._seed = seed
         self._sampler = sampler
@@ -197,6 +212,9 @@ class Proposer:
         self._trial = 0
         self._first = 0  # trials below were proposed by earlier generations
         self._diverged = DivergedRegions()
+        # Of an open space: by trial, and the points that were tried by the names of their members.
+        self._asked: dict[int, Mapping[str, BaseDistribution]] = {}
+        self._tried: dict[tuple[str, ...], set[str]] = {}
         for params, values in imported:
             known = proposal_at(space, params, "imported")
             self.sampler_view.teach(known, values)
@@ -214,7 +232,7 @@ class Proposer:
         trial = self.sampler_view.open()
         given = given or next(self._untried(), None)
         if given is not None:
-            proposal = proposal_at(self._space, given[1], given[0])
+            proposal = self._at(given[1], given[0])
         elif self._sampler is None:
             proposal = self._next_of_grid()
         else:
@@ -233,7 +251,7 @@ class Proposer:
                 now, so the sweep cannot be continued.
         """
         try:
-            stored = proposal_at(self._space, point, origin)
+            stored = self._at(point, origin)
         except (SpaceError, LookupError, ValueError, TypeError) as error:
             raise UsageError(
                 f"trial {self._trial}: {dict(point)}, which was asked for before, does not lie in "
@@ -264,15 +282,34 @@ class Proposer:
             self.tell(self._trial, TrialOutcome(TrialState.FAIL))
             self._trial += 1
         else:
-            self._accept(proposal_at(self._space, point, origin))
+            self._accept(self._at(point, origin))
         self._first = self._trial
         self._first_points = tuple(self._untried())
 
     def tell(self, trial: int, outcome: TrialOutcome) -> None:
         """Let later proposals see how a trial ended, or how its new run did."""
         ended = self.sampler_view.tell(trial, outcome)
+        if outcome.asked is not None:
+            names = tuple(sorted(outcome.asked[0]))
+            self._tried.setdefault(names, set()).add(point_key(outcome.asked[0]))
+            is_next = trial > next(reversed(self._asked), -1)
+            self._asked[trial] = outcome.asked[1]
+            if not is_next:  # a trial that was run again
+                self._asked = dict(sorted(self._asked.items()))
         if outcome.state != TrialState.FAIL:
             self._diverged.tell(ended.params, diverged=outcome.diverged)
+
+    @property
+    def _known(self) -> dict[str, BaseDistribution]:
+        """The parameters of an open space that trials have asked for, the first ones first."""
+        return {name: one for asked in self._asked.values() for name, one in asked.items()}
+
+    def _at(self, point: Mapping[str, Value], origin: str) -> Proposal:
+        """Return the proposal of a given point; of an open space with what is known of it."""
+        if not self._space.is_open:
+            return proposal_at(self._space, point, origin)
+        known = {name: one for name, one in self._known.items() if name in point}
+        return open_proposal(point, known, origin)
 
     def _untried(self) -> Iterator[tuple[str, Mapping[str, Value]]]:
         return (one for one in self._first_points if point_key(one[1]) not in self._seen)
@@ -319,6 +356,9 @@ class Proposer:
             drawn: Value = sampler.sample_independent(study, trial, name, distribution)
             return drawn
 
+        if self._space.is_open:
+            known = cast("dict[str, Distribution]", self._known)
+            return open_proposal({name: value(name, known[name]) for name in known}, known, origin)
         return walked(self._space, value, origin)
 
     def _last_unseen(self) -> Proposal:
@@ -345,4 +385,9 @@ class Proposer:
         raise Exhausted
 
     def _is_new(self, found: Proposal) -> bool:
+        if self._space.is_open:  # a guess, of which a trial asks for those that another one did
+            return not any(
+                names and point_key({name: found.params[name] for name in names}) in tried
+                for names, tried in self._tried.items()
+            )
         return found.key not in self._seen and self._admissible(found.params, found.config)

@@ -17,10 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.objectives import Direction, Objective
+from search_spaces.parameters import Value
 from sweeps.records import Record, values_of
 from sweeps.study.points import Proposal
 
@@ -34,6 +36,7 @@ class TrialOutcome:
 
     Attributes:
         values: One per objective; None unless the trial is complete.
+        asked: Parameters and distributions, where they are known only now; else None.
     """
 
     state: TrialState
@@ -41,6 +44,7 @@ class TrialOutcome:
     intermediate: Mapping[int, float] = field(default_factory=dict)
     diverged: bool = False
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
+    asked: tuple[Mapping[str, Value], Mapping[str, BaseDistribution]] | None = None
 
     @property
     def constraint(self) -> dict[str, float]:
@@ -176,7 +180,7 @@ class SamplerView:
         trial = self._held.trials[-1]
         self._held.change(
             trial.number,
-            params=dict(proposal.params),
+            params={n: v for n, v in proposal.params.items() if n in proposal.distributions},
             distributions=dict(proposal.distributions),
             system_attrs=trial.system_attrs if keep_notes else {},
         )
@@ -196,6 +200,9 @@ class SamplerView:
             intermediate_values=curve,
             system_attrs={**notes, **outcome.pruner_attrs, **outcome.constraint},
         )
+        if outcome.asked is not None:
+            params, distributions = map(dict, outcome.asked)
+            ended = self._held.change(number, params=params, distributions=distributions)
         if self.most is not None and outcome.state != TrialState.FAIL:
             insort(self._ended, number)
             self._open.discard(number)

@@ -84,6 +84,8 @@ def chosen_by_auto(space: Space, trials: int) -> tuple[Component, str]:
 
     It sees only what is known when the sweep is made. The first line that holds decides.
     """
+    if space.is_open:
+        return Component("tpe"), "an objective function names its parameters while it runs"
     size, several = space.size(), len(space.objectives)
     names = {name for walk in space.samples() for name in walk.params}
     parameters = counted(len(names), "parameter")
@@ -180,6 +182,11 @@ def sampler_factory(
             if objectives > 1:
                 raise UsageError(_one_objective(choice.name, objectives, "it models one"))
             assert space is not None
+            if space.is_open:
+                raise UsageError(
+                    "sampler 'gp': needs the ranges of all parameters before the first trial, and "
+                    "an objective function names them while it runs; take tpe, or declare a space"
+                )
             kind = partial(GaussianProcessSampler, space)
             cautious = {"is_cautious": True}
             factory = SamplerFactory(kind, options, stateless=True, cautious=cautious)

@@ -33,6 +33,7 @@ from sweeps.experiments.code import (
     check_same_code,
     trained_of,
 )
+from sweeps.experiments.given import lives_here
 from sweeps.experiments.loading import experiment_folder, recorded_experiment
 from sweeps.home import Home
 from sweeps.journal.events import Finished, SweepStatus
@@ -554,8 +555,8 @@ def _model_of(
         RecordError: Its weights are damaged.
         UsageError: Its experiment cannot be loaded or was edited, or its weights were freed.
     """
-    if info.experiment.startswith("__main__:"):
-        return None  # defined in a notebook, where no server can import it
+    if lives_here(info.experiment):
+        return None
     experiment = again.load()
     if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
         return None

@@ -92,18 +92,16 @@ ENQUEUE = """
 sweeps.enqueue(sweep, {"x": 0.5})
 sweeps.run(line, trials=3, workers=0, progress="quiet").trial(2).params
 """
-REFUSED = """
+HERE = """
 experiment = ToyExperiment()
 
 @decorated("__main__:experiment")
 def here(trial):
     return {"x": trial.suggest_float("x", -1, 1), "epochs": 1}
 
-try:
-    sweeps.run(here, trials=1, workers=2, progress="quiet")
-except ValueError as error:
-    print(error)
-sweeps.run(here, trials=1, progress="quiet")
+sweeps.run(here, trials=1, workers=2, progress="quiet")
+print(sweeps.replay("here", 0, workers=0).is_bit_equal)
+sweeps.run(here, trials=2, workers=0, progress="quiet")
 """
 
 
@@ -111,7 +109,7 @@ def test_a_function_of_a_notebook_is_a_space_with_workers(tmp_path, monkeypatch,
     monkeypatch.setenv("SWEEPS_HOME", str(tmp_path / "mlruns"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    cells = [nbformat.v4.new_code_cell(text) for text in (SPACE, ENQUEUE, REFUSED)]
+    cells = [nbformat.v4.new_code_cell(text) for text in (SPACE, ENQUEUE, HERE)]
     execute_notebook(nbformat.v4.new_notebook(cells=cells), tmp_path)
     run, enqueued, here = ([dict(output) for output in cell.outputs] for cell in cells)
     assert "<td>2 COMPLETE</td>" in run[-1]["data"]["text/html"]
@@ -119,6 +117,6 @@ def test_a_function_of_a_notebook_is_a_space_with_workers(tmp_path, monkeypatch,
     assert enqueued[-1]["data"]["text/plain"] == "{'x': 0.5}"
     with pytest.raises(UsageError, match="__main__:line: exists only in the notebook or program"):
         sweeps.enqueue("line", {"x": 0.1})
-    refusal, trained = here
-    assert "workers 2: __main__:experiment exists in this notebook or script" in refusal["text"]
-    assert "<td>1 COMPLETE</td>" in trained["data"]["text/html"]
+    equal, trained = here
+    assert equal["text"] == "True\n"
+    assert "<td>2 COMPLETE</td>" in trained["data"]["text/html"]

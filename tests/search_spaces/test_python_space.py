@@ -1,5 +1,6 @@
 """Spaces written as a function."""
 
+import json
 import sys
 from itertools import count
 
@@ -10,6 +11,7 @@ from search_spaces.bodies import Replay
 from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
 from search_spaces.overrides import apply_overrides
+from search_spaces.python_space import takes_fold
 from search_spaces.space import Space
 from tests.search_spaces.known import MEASURES, METRICS, PARAMETERS, answers_of
 
@@ -202,12 +204,49 @@ def test_bad_overrides_are_refused(pyramid, override, fragment):
         apply_overrides(pyramid, [override], PARAMETERS)
 
 
-def test_a_plain_function_is_refused_with_how_to_decorate_it(module):
-    name = module("def rates(trial):\n    return {}\n")
-    with pytest.raises(SpaceError, match="says no objective; decorate") as refusal:
-        load_space(f"{name}:rates")
-    assert "@space(" in str(refusal.value)
-    assert "def rates(trial):" in str(refusal.value)
+def test_a_plain_function_is_an_objective_whose_parameters_are_not_known_before(module):
+    name = module('def rates(trial):\n    """One line."""\n    return 1.0\n')
+    space = load_space(f"{name}:rates", directions=["maximize"])
+    assert (space.name, space.is_open, space.size()) == ("rates", True, None)
+    assert space.description == "One line."
+    assert space.experiment == f"{name}:rates@maximize"
+    assert [one.metric for one in space.objectives] == ["value"]
+    assert space.configuration({"x": 1}) == {"x": 1}, "every point lies in it"
+    again = Space.from_dict(json.loads(json.dumps(space.to_dict())))
+    assert again.digest() == space.digest()
+    with pytest.raises(SpaceError, match="names its parameters only while it runs"):
+        next(iter(space.enumerate()))
+    with pytest.raises(SpaceError, match="stands in the function; change it there"):
+        apply_overrides(space, ["x=1"], {})
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def rates():\n    return 1\n", "takes nothing; an objective function takes a trial"),
+        ("def rates(a, b, c):\n    return 1\n", "takes a, b, c; an objective function"),
+        ("class rates:\n    pass\n", "is a class; give an object of it"),
+    ],
+)
+def test_what_is_no_objective_function_is_refused(module, code, said):
+    with pytest.raises(SpaceError, match=said):
+        load_space(f"{module(code)}:rates")
+
+
+@pytest.mark.parametrize(
+    ("text", "takes"),
+    [
+        ("lambda trial: 1", False),
+        ("lambda trial, fold: 1", True),
+        ("lambda trial, x: 1", True),
+        ("lambda trial, x=3: 1", False),
+        ("lambda trial, fold=0: 1", True),
+        ("lambda trial, *, x=3: 1", False),
+        ("lambda *arguments: 1", False),
+    ],
+)
+def test_a_second_argument_without_a_default_is_a_fold(text, takes):
+    assert takes_fold("m:f", eval(text)) is takes
 
 
 BAD = {

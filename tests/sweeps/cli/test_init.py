@@ -47,8 +47,9 @@ def test_keras_is_the_default_and_nothing_is_overwritten(tmp_path):
     assert not (tmp_path / "a" / "train.py").exists()
 
 
-def test_an_experiment_of_a_users_own_takes_at_most_twelve_lines():
-    scaffold = Path(__file__).parents[3] / "sweeps" / "cli" / "scaffolds" / "keras"
+@pytest.mark.parametrize("kind", ["keras", "scikit-learn"])
+def test_an_experiment_of_a_users_own_takes_at_most_twelve_lines(kind):
+    scaffold = Path(__file__).parents[3] / "sweeps" / "cli" / "scaffolds" / kind
     text = (scaffold / "experiment.py.txt").read_text()
     code = [line for line in text.splitlines() if line.strip() and '"""' not in line]
     assert len(code) <= 12, code

@@ -398,16 +398,19 @@ def test_nothing_but_the_sweep_is_left_behind(run_toy):
     assert not list(sweep.home.path.rglob("*.tmp"))
 
 
-def test_an_experiment_of_this_process_only_is_trained_in_it_or_refused(
+def test_an_experiment_of_this_process_only_comes_out_the_same_in_workers(
     tmp_path, make_home, monkeypatch
 ):
     monkeypatch.setattr(sys.modules["__main__"], "experiment", experiment, raising=False)
     space = tmp_path / "toy.yaml"
     space.write_text(TOY.replace("tests.sweeps.toy_experiment:", "__main__:"))
     options = {"trials": 2, "home": make_home(), "progress": "quiet"}
-    assert len(sweeps.run(str(space), **options).rows()) == 2
-    with pytest.raises(UsageError, match=r"workers 2: __main__:experiment exists in this notebook"):
-        sweeps.run(str(space), workers=2, **options)
+    here, there = (
+        sweeps.run(str(space), workers=workers, name=f"by-{workers}", **options)
+        for workers in (0, 2)
+    )
+    assert [row.metrics for row in here.rows()] == [row.metrics for row in there.rows()]
+    assert [row.state for row in there.rows()] == ["COMPLETE"] * 2
 
 
 @pytest.mark.slow
