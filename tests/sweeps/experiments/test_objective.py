@@ -233,9 +233,6 @@ def test_a_function_that_takes_a_fold_has_numbered_folds(function):
     assert numbers == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
-# Sweeps.
-
-
 @pytest.mark.parametrize(
     ("function", "workers"),
     [(bowl, 1), (bowl, 2), (steps, 2), (ranged, 2), (drawn, 1), (half_failing, 2), (two, 2)],
@@ -341,16 +338,17 @@ def test_user_attributes_come_back_and_numbers_are_metrics(run, table):
     assert list(table("noted")["size"]) == [3.0, 3.0]
 
 
-def test_a_point_is_enqueued_and_one_outside_fails_alone(run, table, make_home):
+def test_a_point_is_enqueued_and_one_that_cannot_be_tried_fails_alone(run, table, make_home):
     run(bowl, trials=2)
-    for point in ({"x": 1.5, "kind": "plain"}, {"x": 99}):
+    for point in ({"x": 1.5, "kind": "plain"}, {"x": 99}, {"X": 0.5}):
         sweeps.enqueue("bowl", point, home=make_home())
-    study = run(bowl, trials=5)
+    study = run(bowl, trials=6)
     assert study.trials[2].params == {"x": 1.5, "kind": "plain"}
     assert study.trials[2].value == 0.25
     trials = table("bowl")
-    assert list(trials["state"]) == ["COMPLETE"] * 3 + ["FAILED", "COMPLETE"]
+    assert list(trials["state"]) == ["COMPLETE"] * 3 + ["FAILED"] * 2 + ["COMPLETE"]
     assert "x=99 was given, and allowed is FloatDistribution" in trials["error"][3]
+    assert "X=0.5 was given, and the function did not ask for it; did" in trials["error"][4]
 
 
 @pytest.mark.parametrize(
@@ -448,14 +446,3 @@ def test_a_trial_that_is_replayed_is_the_same_to_the_bit(run):
         study = run(function, trials=12)
         for number in (0, 11):
             assert sweeps.replay(study.sweep, number, workers=0).is_bit_equal
-
-
-def test_an_enqueued_name_that_is_not_asked_for_fails_its_trial(make_home):
-    def objective(trial):
-        return trial.suggest_float("x", 0, 1)
-
-    options = {"home": make_home(), "workers": 0, "progress": "quiet", "max_failures_in_row": 0}
-    study = sweeps.run(objective, trials=1, **options)
-    sweeps.enqueue(study.sweep, {"X": 0.5})
-    error = sweeps.run(objective, trials=2, **options).sweep.rows()[1].error
-    assert "X=0.5 was given, and the function did not ask for it; did you mean 'x'?" in error
