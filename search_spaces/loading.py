@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -289,7 +290,11 @@ def _load_in_file(
         raise SpaceError(f"{file}:{name}: there is no file {str(file)!r}")
     if not found.stem.isidentifier():
         raise SpaceError(f"{file}:{name}: {found.stem!r} is no name of a module; rename the file")
-    return _load_function(f"{found.stem}:{name}", [found.resolve().parent], directions)
+    folder, module = found.resolve().parent, sys.modules.get(found.stem)
+    sys.path[:] = [str(folder), *(one for one in sys.path if one != str(folder))]
+    if module is not None and getattr(module, "__file__", None) != str(found.resolve()):
+        del sys.modules[found.stem]  # another one of that name, of the library or of a folder
+    return _load_function(f"{found.stem}:{name}", [folder], directions)
 
 
 def _load_function(

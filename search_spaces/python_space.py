@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final, TypeVar
 
 from search_spaces.bodies import (
@@ -138,7 +138,36 @@ def is_importable(function: Callable[..., Any]) -> bool:
         return False
     module = _running_script(module_name) or sys.modules.get(module_name)
     is_there = getattr(module, name, None) is function
-    return is_there and (module is not sys.modules[MAIN] or is_guarded())
+    if module is not sys.modules[MAIN]:
+        return is_there
+    return is_there and is_guarded() and not _needs_guarded(function)
+
+
+def _needs_guarded(function: Callable[..., Any]) -> bool:
+    """Whether a function of the running script is, or uses, what its guard defines."""
+    code = getattr(function, "__code__", None)
+    try:
+        tree = ast.parse(Path(sys.modules[MAIN].__file__ or "").read_bytes())
+    except (AttributeError, OSError, SyntaxError, ValueError):
+        return False
+    guards = [n for n in tree.body if isinstance(n, ast.If) and "__name__" in ast.dump(n.test)]
+    nodes = [node for guard in guards for node in ast.walk(guard)]
+    defined = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defined |= {n.name for n in nodes if isinstance(n, functions)}
+    defined |= {
+        (one.asname or one.name).partition(".")[0]
+        for n in nodes
+        if isinstance(n, ast.Import | ast.ImportFrom)
+        for one in n.names
+    }
+    names = set() if code is None else {code.co_name, *_names_in(code)}
+    return bool(defined & names)
+
+
+def _names_in(code: CodeType) -> set[str]:
+    inner = (one for one in code.co_consts if isinstance(one, CodeType))
+    return {*code.co_names}.union(*map(_names_in, inner))
 
 
 def takes_fold(path: str, function: Callable[..., Any]) -> bool:

@@ -285,6 +285,11 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         folder=folder,
         more_epochs=options.more_epochs,
     )
+    if options.more_epochs is not None and space.is_open:
+        raise UsageError(
+            f"--more-epochs {options.more_epochs}: an objective function says itself how long it "
+            "trains; leave the option out"
+        )
     if options.more_epochs is not None and existing is None:
         raise UsageError(
             f"--more-epochs {options.more_epochs}: there is no sweep {name!r} yet whose best trial "

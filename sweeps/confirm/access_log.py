@@ -34,7 +34,7 @@ from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, liste
 from sweeps.records.conclusions import AtEvaluation, Judged
 from sweeps.records.evaluations import Entry, Evaluation, Evaluations, day_of
 from sweeps.records.schema import json_bytes, warn
-from sweeps.records.sweep import is_unseen
+from sweeps.records.sweep import PLACE, is_unseen
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.files import FormatError, make_folder, parse_json, read_file
 from sweeps.workspace.locks import exclusive
@@ -352,4 +352,5 @@ def _data_digest(info: SweepInfo) -> str:
     """
     made = str(info.fingerprint.get("experiment", info.experiment))  # the Python may change since
     digest, experiment = str(info.data.get("digest")), made.removesuffix(ON_FOLDS)
-    return f"{digest} {experiment}" if is_unseen(experiment, info.data) else digest
+    place = info.data.get("info", {}).get(PLACE, "")
+    return f"{digest} {experiment} {place}".strip() if is_unseen(experiment, info.data) else digest

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -74,6 +75,7 @@ class AskingTrial(BaseTrial):
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices: plain texts, numbers, truth values or None."""
+        choices = [one.item() if isinstance(one, np.generic) else one for one in choices]
         if strange := [one for one in choices if not isinstance(one, _PLAIN)]:
             raise ValueError(
                 f"suggest_categorical({name!r}): {strange[0]!r} is {type(strange[0]).__name__}, "

@@ -147,7 +147,7 @@ def _facts(
         held = {"self": found.__self__}
     elif isinstance(found, FunctionType):
         yield name, _source(found)
-        around = inspect.getclosurevars(found)
+        around = _around(found)
         defaults = inspect.signature(found).parameters.values()
         held = {
             **around.globals,
@@ -158,7 +158,7 @@ def _facts(
         yield name, _source(found)
         own = [one for one in vars(found).values() if isinstance(one, FunctionType)]
         held = {}
-        for around in map(inspect.getclosurevars, own):
+        for around in map(_around, own):
             held = {**held, **around.globals, **around.nonlocals}
     elif isinstance(found, ModuleType):
         yield name, _source(found)
@@ -182,6 +182,16 @@ def _fact(name: str, value: object, seen: dict[int, None], depth: int) -> Iterat
         return
     text, is_whole = _said(value)
     yield name, text if is_whole else f"{text}{UNCOUNTED}"
+
+
+def _around(function: FunctionType) -> inspect.ClosureVars:
+    """Return what a function takes from around it; a name without a value yet is none of it."""
+    try:
+        return inspect.getclosurevars(function)
+    except ValueError:  # a cell is empty, as of the name that `run` returns to
+        names = {n: function.__globals__[n] for n in function.__code__.co_names
+                 if n in function.__globals__}  # fmt: skip
+        return inspect.ClosureVars({}, names, {}, set())
 
 
 def _is_installed(found: object) -> bool:
@@ -228,10 +238,12 @@ def _short(text: str) -> str:
 
 def _source(found: Any) -> str:
     """Return the source text of a function, class or module; without one, what its code does."""
+    code = getattr(found, "__code__", None)
+    is_lambda = getattr(found, "__name__", "") == "<lambda>"  # its line may have several
     try:
-        return textwrap.dedent(inspect.getsource(found))
+        text = textwrap.dedent(inspect.getsource(found))
+        return f"{text}{_of_code(code)}" if is_lambda and code is not None else text
     except (OSError, TypeError):
-        code = getattr(found, "__code__", None)
         return found.__qualname__ if code is None else _of_code(code)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.objectives import ObjectiveFunction, Script, is_function, is_script
-from search_spaces.python_space import import_module, import_object
+from search_spaces.python_space import import_module, import_object, script_name
 from search_spaces.space import Space
 from sweeps import capabilities
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
@@ -103,7 +103,9 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
 
 
 def _function(path: str, directory: Path | None) -> Callable[..., Any]:
-    found = given(path)
+    found, module = given(path), path.partition(":")[0]
+    if found is None and directory is not None and module != script_name():
+        _look_first_in(directory, module.partition(".")[0])
     try:
         found = found or import_object(path, [directory] if directory else [])
     except SpaceError as error:

@@ -23,7 +23,7 @@ import numpy as np
 
 from search_spaces.objectives import ObjectiveFunction
 from search_spaces.parameters import AnyParameter, ParameterInfo
-from search_spaces.python_space import HELP, takes_fold
+from search_spaces.python_space import HELP, folder_of, takes_fold
 from sweeps.capabilities import Fold
 from sweeps.experiment import (
     EnginePlan,
@@ -34,7 +34,7 @@ from sweeps.experiment import (
     TrialSpec,
     Value,
 )
-from sweeps.records.sweep import TAKES_FOLD
+from sweeps.records.sweep import PLACE, TAKES_FOLD
 
 FOLD = "fold"
 USER_ATTRS = "user_attrs"
@@ -75,7 +75,10 @@ class ObjectiveExperiment:
                 f"data {source!r}: an objective function loads its data by itself; leave --data out"
             )
         digest = sha256(self.name.encode()).hexdigest()
-        return PreparedData(self.name, digest, digest, {TAKES_FOLD: self._takes_fold}, None)
+        # Two functions of one path in two folders are two: confirmations count them apart.
+        place = sha256(str(folder_of(self._named.path.partition(":")[0])).encode()).hexdigest()
+        info = {TAKES_FOLD: self._takes_fold, PLACE: place[:16]}
+        return PreparedData(self.name, digest, digest, info, None)
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Return nothing: nothing is known before the function runs."""
@@ -135,11 +138,13 @@ class ObjectiveExperiment:
         values = returned if len(names) > 1 and isinstance(returned, Sequence) else [returned]
         if len(values) != len(names) or not all(map(_is_number, values)):
             shown = f"{type(returned).__name__} {returned!r}"[:200]
-            wanted = "a number" if len(names) == 1 else f"{len(names)} numbers"
+            wanted = "a number is" if len(names) == 1 else f"{len(names)} numbers are"
             hint = ""
+            if isinstance(returned, tuple | list):
+                hint = '; of several values say each direction, as direction=["minimize", ...]'
             if isinstance(returned, Mapping):
                 hint = f". If it is the function of a space, {HELP.replace('NAME', self.name)}"
-            raise ValueError(f"{self._named.path} returned {shown}; {wanted} is needed{hint}")
+            raise ValueError(f"{self._named.path} returned {shown}; {wanted} needed{hint}")
         return dict(zip(names, map(float, values), strict=True))
 
     def _folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:

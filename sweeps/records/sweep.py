@@ -58,6 +58,8 @@ _FOLD: Final = re.compile(r"(?<!\{)\{\??\s*fold\b")
 _VALIDATION: Final = re.compile(r"(?<![a-z])(val|valid|validation|dev)(?![a-z])", re.IGNORECASE)
 TAKES_FOLD: Final = "takes_fold"
 """Name, in the facts about its data, of whether an objective function takes a fold."""
+PLACE: Final = "place"
+"""Name, in the facts about its data, of a digest of the folder of an objective function."""
 SOURCE: Final = "source"
 """Name, in the facts about data, of the source that was given; None: the experiment's own."""
 

@@ -87,9 +87,11 @@ class SweptStudy(optuna.Study):
     def optimize(self, *_: Any, **__: Any) -> None:
         """Refuse: trials that are run here would be in no record."""
         raise UsageError(
-            "optimize: the study shows the trials of a sweep; to go on with it, call `sweeps.run` "
-            "again with a larger number of trials"
+            "the study shows the trials of a sweep, and takes none: to go on, call `sweeps.run` "
+            "again with a larger number of trials; `sweeps.enqueue(study.sweep, {...})` adds one"
         )
+
+    ask = tell = enqueue_trial = optimize  # type: ignore[assignment]  # likewise
 
     def _repr_html_(self) -> str:
         html: str = self.sweep._repr_html_()
@@ -136,7 +138,7 @@ def _trial(
         distributions={name: distributions[name] for name in record.params},
         user_attrs=attributes,
         intermediate_values=dict(outcome.intermediate),
-        system_attrs=outcome.constraint,
+        system_attrs={} if is_open else outcome.constraint,
     )
     trial.datetime_start, trial.datetime_complete = (
         datetime.fromtimestamp(moment / 1000) for moment in (record.started_at, record.finished_at)

@@ -150,6 +150,21 @@ def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, f
     return found
 
 
+def _agree(one: BaseDistribution, other: BaseDistribution) -> bool:
+    try:
+        optuna.distributions.check_distribution_compatibility(one, other)
+    except ValueError:
+        return False
+    return True
+
+
+def _holds(distribution: BaseDistribution, value: Value) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (ValueError, TypeError):
+        return False
+
+
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
@@ -288,6 +303,8 @@ class Proposer:
 
     def tell(self, trial: int, outcome: TrialOutcome) -> None:
         """Let later proposals see how a trial ended, or how its new run did."""
+        if outcome.asked is not None:
+            outcome = replace(outcome, asked=self._agreeing(*outcome.asked))
         ended = self.sampler_view.tell(trial, outcome)
         if outcome.asked is not None:
             names = tuple(sorted(outcome.asked[0]))
@@ -299,6 +316,18 @@ class Proposer:
         if outcome.state != TrialState.FAIL:
             self._diverged.tell(ended.params, diverged=outcome.diverged)
 
+    def _agreeing(
+        self, params: Mapping[str, Value], distributions: Mapping[str, BaseDistribution]
+    ) -> tuple[Mapping[str, Value], Mapping[str, BaseDistribution]]:
+        """Return what samplers can compare: no choices that are others than in earlier trials."""
+        known = self._known
+        agreeing = {
+            name: one
+            for name, one in distributions.items()
+            if name not in known or _agree(known[name], one)
+        }
+        return {name: params[name] for name in agreeing}, agreeing
+
     @property
     def _known(self) -> dict[str, BaseDistribution]:
         """The parameters of an open space that trials have asked for, the first ones first."""
@@ -308,7 +337,11 @@ class Proposer:
         """Return the proposal of a given point; of an open space with what is known of it."""
         if not self._space.is_open:
             return proposal_at(self._space, point, origin)
-        known = {name: one for name, one in self._known.items() if name in point}
+        known = {
+            name: one
+            for name, one in self._known.items()
+            if name in point and _holds(one, point[name])
+        }
         return open_proposal(point, known, origin)
 
     def _untried(self) -> Iterator[tuple[str, Mapping[str, Value]]]:

@@ -240,3 +240,14 @@ def test_what_can_be_imported_is_not_handed_over(monkeypatch):
     assert not given.lives_here(f"{__name__}:plus_one@minimize")
     assert given.packed(f"{__name__}:plus_one@minimize") == b""
     assert given.given(f"{__name__}:plus_one") is None
+
+
+def test_two_lambdas_of_one_line_differ_and_a_name_without_a_value_is_none_of_it():
+    one, other = (lambda trial: 1), (lambda trial: 2)
+    assert facts_of_function(one) != facts_of_function(other)
+
+    def objective(trial):
+        return study or trial
+
+    assert "return study" in facts_of_function(objective)["(objective)"]
+    study = None
