@@ -265,7 +265,7 @@ _F = TypeVar("_F", bound=Callable[..., Mapping[str, Value]])
 
 def space(
     *,
-    experiment: str | object,
+    experiment: object,
     objective: Mapping[str, str] | Sequence[Mapping[str, str]],
     defaults: Mapping[str, Any] | None = None,
     baselines: Mapping[str, Mapping[str, Value]] | None = None,

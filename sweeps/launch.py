@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.mapping import lies_in
+from search_spaces.objectives import ObjectiveFunction
 from search_spaces.parameters import Value
 from sweeps.analysis.summary import Summary, champion_of, summarize
 from sweeps.capabilities import SupportsFiles, SupportsWarmUpFor
@@ -237,7 +238,8 @@ def describe_objective(config: SweepConfig) -> str:
     """Return a line: which way an objective function is taken, and what is no part of its code."""
     ways = [f"{one.direction[:-1]}es" for one in config.space.objectives]
     what = "the value" if len(ways) == 1 else "the values"
-    text = f"{' and '.join(ways)} {what} that {config.space.source} returns (direction)"
+    path = ObjectiveFunction.from_experiment(config.space.experiment).path
+    text = f"{' and '.join(ways)} {what} that {path} returns (direction)"
     files = config.code.files if config.code is not None else {}
     left_out = [
         name for name, file in files.items() if (file.text or "").strip().endswith(UNCOUNTED)

@@ -24,8 +24,27 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+import joblib
 import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    RegressorMixin,
+    clone,
+    is_classifier,
+    is_regressor,
+)
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    TimeSeriesSplit,
+    check_cv,
+)
 
+from search_spaces.errors import did_you_mean
 from search_spaces.parameters import ParameterInfo, Value
 from sweeps.by_sample import by_sample
 from sweeps.capabilities import (
@@ -65,7 +84,7 @@ _FORMS: Final = "give (X, y), or a dict of X, y and, if there are any, groups an
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What trains and scores.
+    """The samples of a search, and which of them train and score.
 
     Attributes:
         X: The inputs: an array, a frame, a sparse matrix or a list, with a row for each sample.
@@ -145,7 +164,8 @@ class SklearnExperiment:
         # Such splits are of all samples.
         self._divides_all = isinstance(cv, list | tuple) or hasattr(cv, "test_fold")
         self.estimator, self.load, self.cv, self.ordered = estimator, load, cv, ordered
-        self.scoring, self._test_load, self._values = scoring, test, values or {}
+        self.scoring, self._test_load = scoring, test
+        self.values = values or {}
         self._classes: Any = None  # those of the data, once they were loaded
         self.name = name or type(last_step(estimator)).__name__
         self.metric = self._named()
@@ -155,7 +175,7 @@ class SklearnExperiment:
             self._pooled: MetricInfo("maximize", None, "of all splits together", shown=False),
         }
         self.parameters: Mapping[str, ParameterInfo] = {
-            name: ParameterInfo("any", default=value if _is_plain(value) else None, optional=True)
+            name: ParameterInfo("any", default=value if is_plain(value) else None, optional=True)
             for name, value in estimator.get_params(deep=True).items()
         }
         if test is not None:
@@ -165,15 +185,9 @@ class SklearnExperiment:
         if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
             raise UsageError(f"scoring {self.scoring!r}: give a name, a scorer or a function")
         if self.scoring is None:
-            from sklearn.base import is_regressor
-
             otherwise = "r2" if is_regressor(self.estimator) else "score"
-            return "accuracy" if _is_classifier(self.estimator) else otherwise
+            return "accuracy" if is_classifier(self.estimator) else otherwise
         if isinstance(self.scoring, str):
-            from sklearn.metrics import get_scorer_names
-
-            from search_spaces.errors import did_you_mean
-
             if self.scoring not in (known := get_scorer_names()):
                 raise UsageError(
                     f"scoring {self.scoring!r}: is no name of scikit-learn"
@@ -212,7 +226,7 @@ class SklearnExperiment:
         if source is not None:
             raise ValueError(f"data {source!r}: the experiment loads its own; leave --data out")
         samples = self._samples(self.load())
-        n = row_count(samples.X)
+        self._classes, n = samples.classes, row_count(samples.X)
         rows, fresh = np.arange(n), np.arange(0)
         if not self._divides_all:
             rows, fresh = _parted(samples, n, split_seed, ordered=self.ordered)
@@ -241,10 +255,9 @@ class SklearnExperiment:
         for name, one in zip(("y", "groups", "sample_weight"), parts[1:], strict=True):
             if one is not None and row_count(one) != n:
                 raise ValueError(f"data: {n} rows of X and {row_count(one)} of {name}")
-        is_of_classes = _is_classifier(self.estimator) and np.asarray(parts[1]).ndim == 1
+        is_of_classes = is_classifier(self.estimator) and np.asarray(parts[1]).ndim == 1
         classes = np.unique(np.asarray(parts[1])) if is_of_classes else None
         x, y, groups, weights = parts
-        self._classes = classes if self._classes is None else self._classes
         return Samples(x, y, groups, weights, classes)
 
     def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
@@ -283,15 +296,14 @@ class SklearnExperiment:
         return EnginePlan("scikit-learn", type(last_step(self.estimator)).__name__, None)
 
     def warm_up(self) -> None:
-        """Import what every training needs."""
-        import sklearn.metrics
-        import sklearn.model_selection  # noqa: F401
+        """Do nothing: what every training needs is imported with this module."""
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
         """Cross-validate a configuration on the search's samples, or train it on a fold."""
         samples: Samples = data.payload
         began = time.perf_counter()
         splits = [samples.fold] if samples.fold is not None else self._splits(samples)
+        scored = samples.rows if samples.fold is None else samples.fold[1]
         scores: list[float] = []
         means: list[float] = []
         fitted: list[float] = []
@@ -305,11 +317,8 @@ class SklearnExperiment:
             scores.append(self._score(model, rows_of(samples.X, score), _rows(samples.y, score)))
             for kind, answers in self._answers(model, rows_of(samples.X, score), samples).items():
                 if kind not in said:
-                    n = len(samples.rows) if samples.fold is None else len(score)
-                    said[kind] = np.full((n, *answers.shape[1:]), np.nan)
-                places = score if samples.fold is None else None
-                at = np.arange(len(score)) if places is None else _places(samples.rows, places)
-                said[kind][at] = answers
+                    said[kind] = np.full((len(scored), *answers.shape[1:]), np.nan)
+                said[kind][np.searchsorted(scored, score)] = answers
             means.append(float(np.mean(scores)))
             if not math.isfinite(means[-1]):
                 break
@@ -318,7 +327,6 @@ class SklearnExperiment:
                 break
         value = means[-1]
         is_finite = math.isfinite(value)
-        scored = samples.rows if samples.fold is None else samples.fold[1]
         arrays = self._kept(said, samples, scored, value if samples.fold is not None else None)
         pooled = {}
         if samples.fold is None and stop is None and is_finite and self._judges(arrays):
@@ -328,10 +336,7 @@ class SklearnExperiment:
             stop_reason="diverged" if not is_finite else stop.reason if stop else "finished",
             metrics={self.metric: value, **pooled} if is_finite else {},
             history={self.metric: [one for one in means if math.isfinite(one)]},
-            arrays={
-                SPLITS: np.array(scores),
-                **arrays,
-            },
+            arrays={SPLITS: np.array(scores), **arrays},
             weights={
                 "rows": samples.rows if samples.fold is None else samples.fold[0],
                 "seed": np.array([spec.seed]),
@@ -345,38 +350,34 @@ class SklearnExperiment:
         )
 
     def _splits(self, samples: Samples) -> list[tuple[Indices, Indices]]:
-        from sklearn.model_selection import TimeSeriesSplit, check_cv
-
-        rows, y = samples.rows, samples.y
-        if self.ordered and isinstance(self.cv, int):
-            cv: Any = TimeSeriesSplit(self.cv)
-        elif isinstance(self.cv, int) and samples.groups is not None:
-            from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-            kind = GroupKFold if samples.classes is None else StratifiedGroupKFold
-            cv = kind(self.cv, shuffle=True, random_state=0)
-        elif isinstance(self.cv, int):
-            from sklearn.model_selection import KFold, StratifiedKFold
-
-            kind = KFold if samples.classes is None else StratifiedKFold
-            cv = kind(self.cv, shuffle=True, random_state=0)
-        else:
-            cv = copy.copy(check_cv(self.cv, y, classifier=samples.classes is not None))
+        rows, y, by_class = samples.rows, samples.y, samples.classes is not None
+        if not isinstance(self.cv, int):
+            cv = copy.copy(check_cv(self.cv, y, classifier=by_class))
             if getattr(cv, "random_state", 0) is None:
                 cv.random_state = 0  # the same splits for every trial
+        elif self.ordered:
+            cv = TimeSeriesSplit(self.cv)
+        else:
+            of_samples = StratifiedKFold if by_class else KFold
+            of_groups = StratifiedGroupKFold if by_class else GroupKFold
+            kind = of_samples if samples.groups is None else of_groups
+            cv = kind(self.cv, shuffle=True, random_state=0)
         part = rows_of(samples.X, rows), _rows(y, rows), _rows(samples.groups, rows)
         return [(rows[train], rows[score]) for train, score in cv.split(*part)]
 
+    def decoded(self, config: Mapping[str, Value]) -> dict[str, Any]:
+        """Return a configuration with the objects that its texts stand for."""
+        return {name: self.values.get(name, {}).get(str(one), one) for name, one in config.items()}
+
+    def fitted(self, config: Mapping[str, Value], seed: int, rows: Indices | None = None) -> Any:
+        """Return the estimator with a configuration, fitted on some samples; None: on all."""
+        samples = self._samples(self.load())
+        rows = np.arange(row_count(samples.X)) if rows is None else rows
+        return self._fit(self._model(config, seed), samples, rows)
+
     def _model(self, config: Mapping[str, Value], seed: int) -> Any:
         """Return the estimator with a configuration, not fitted."""
-        from sklearn.base import clone
-
-        known = {
-            name: self._values.get(name, {}).get(str(value), value)
-            if isinstance(value, str)
-            else value
-            for name, value in config.items()
-        }
+        known = self.decoded(config)
         model = clone(self.estimator)
         fresh = {n: clone(one) if hasattr(one, "get_params") else one for n, one in known.items()}
         model.set_params(**fresh)
@@ -408,8 +409,6 @@ class SklearnExperiment:
             return float(model.score(x, y))
         if callable(self.scoring):
             return float(self.scoring(model, x, y))
-        from sklearn.metrics import get_scorer
-
         return float(get_scorer(self.scoring)(model, x, y))
 
     def _answers(self, model: Any, x: Any, samples: Samples) -> dict[str, np.ndarray]:
@@ -456,7 +455,7 @@ class SklearnExperiment:
             return arrays
         truth = samples.truth[scored]
         kind = "predict_proba" if "predict_proba" in whole else next(iter(whole))
-        has_values = samples.classes is None and not _is_classifier(self.estimator)
+        has_values = samples.classes is None and not is_classifier(self.estimator)
         if has_values or kind == "predict_proba":
             arrays[PREDICTIONS] = whole[kind].astype(np.float32)
         else:
@@ -511,15 +510,13 @@ class SklearnExperiment:
         return Evaluated({self._pooled: value}, arrays)
 
     def _score_of(self, predictions: np.ndarray, truth: np.ndarray) -> float:
-        from sweeps.estimators.answering import Answering
-
         labels, classes = truth, None
-        if _is_classifier(self.estimator) and truth.ndim == 1:
+        if is_classifier(self.estimator) and truth.ndim == 1:
             if self._classes is None:
                 self._classes = self._samples(self.load()).classes
             classes = self._classes
             labels = truth if classes is None else classes[truth]
-        return self._score(Answering(predictions, classes), np.arange(len(truth)), labels)
+        return self._score(answering(predictions, classes), np.arange(len(truth)), labels)
 
     def _loaded_test(self, source: str | None) -> TestSet | None:
         assert self._test_load is not None
@@ -549,9 +546,7 @@ class SklearnExperiment:
 
         Of a trial of the search, which has a model for each split, all its samples fit one.
         """
-        samples = self._samples(self.load())
-        model = self._model(config, int(weights["seed"][0]))
-        return self._fit(model, samples, weights["rows"])
+        return self.fitted(config, int(weights["seed"][0]), weights["rows"])
 
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
@@ -601,9 +596,9 @@ _PROVE: Final = """\
 import io, pickle, sys, numpy as np, skops.io
 model = skops.io.load(sys.argv[1], trusted=sys.argv[2:])
 x = pickle.load(sys.stdin.buffer)
-answers = io.BytesIO()
-np.save(answers, np.asarray(model.predict(x)), allow_pickle=False)
-sys.stdout.buffer.write(answers.getvalue())
+found, written = np.asarray(model.predict(x)), io.BytesIO()
+np.save(written, found.astype(str) if found.dtype.hasobject else found, allow_pickle=False)
+sys.stdout.buffer.write(written.getvalue())
 """
 
 
@@ -615,9 +610,8 @@ def _prove(file: Path, trusted: Sequence[str], x: Any, wanted: np.ndarray) -> No
     """
     if wanted.dtype.hasobject:
         wanted = wanted.astype(str)
-    code = _PROVE.replace("(x))", "(x)).astype(str)") if wanted.dtype.kind == "U" else _PROVE
     done = subprocess.run(  # noqa: S603 - our own code, no shell
-        [sys.executable, "-I", "-c", code, str(file), *trusted],
+        [sys.executable, "-I", "-c", _PROVE, str(file), *trusted],
         input=pickle.dumps(x),  # over a pipe of our own
         capture_output=True,
         check=False,
@@ -641,18 +635,15 @@ def last_step(estimator: Any) -> Any:
     return steps[-1][1] if steps else estimator
 
 
-def _is_classifier(estimator: Any) -> bool:
-    from sklearn.base import is_classifier
-
-    return bool(is_classifier(estimator))
-
-
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Whether a space can write a value."""
     return value is None or isinstance(value, bool | int | float | str)
 
 
 def _text(value: Any) -> str:
     """Return a parameter as text: of a function what it is made of; without an address."""
+    if isinstance(value, np.ndarray):  # whose text leaves values out
+        return digest_of([value])
     if callable(value) and not hasattr(value, "get_params") and not hasattr(value, "_score_func"):
         return json.dumps(facts_of_function(value))
     inner = getattr(value, "_score_func", None)
@@ -681,8 +672,6 @@ def _rows(value: Any, rows: Indices) -> Any:
 
 def digest_of(parts: Iterable[Any]) -> str:
     """Return the SHA-256 (hex) of arrays, frames and sparse matrices, wherever they lie."""
-    import joblib
-
     plain = [_plain(one) for one in parts]
     return sha256(joblib.hash(plain, hash_name="sha1").encode()).hexdigest()
 
@@ -748,6 +737,39 @@ def _drawn(strata: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> 
     return drawn
 
 
-def _places(rows: Indices, wanted: Indices) -> Indices:
-    found: np.ndarray = np.searchsorted(rows, wanted)
-    return found
+def answering(predictions: np.ndarray, classes: Any = None) -> Any:
+    """Return an estimator that answers with predictions (n, ...), whatever it is asked about.
+
+    Scorers of scikit-learn take nothing else.
+
+    Args:
+        predictions: Probabilities (n, classes), or values.
+        classes: The classes, as targets have them; None of values.
+    """
+    return _Values(predictions) if classes is None else _Classes(predictions, classes)
+
+
+class _Classes(ClassifierMixin, BaseEstimator):
+    def __init__(self, predictions: np.ndarray, classes: Any) -> None:
+        self.predictions, self.classes = predictions, classes
+        self.classes_ = np.asarray(classes)
+
+    def predict_proba(self, _x: Any) -> np.ndarray:
+        """Return the probabilities; a mean of several, which scorers want to sum to 1."""
+        whole = self.predictions.astype(float)
+        shares: np.ndarray = whole / whole.sum(axis=1, keepdims=True)
+        return shares
+
+    def predict(self, _x: Any) -> np.ndarray:
+        """Return the most probable class of each."""
+        answers: np.ndarray = self.classes_[self.predictions.argmax(axis=1)]
+        return answers
+
+
+class _Values(RegressorMixin, BaseEstimator):
+    def __init__(self, predictions: np.ndarray) -> None:
+        self.predictions = predictions
+
+    def predict(self, _x: Any) -> np.ndarray:
+        """Return the values."""
+        return self.predictions

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import RandomizedSearchCV, check_cv
+from sklearn.model_selection import RandomizedSearchCV
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d, indexable
 
 from sweeps.config.options import python_words
 from sweeps.errors import TrialsError, UsageError
-from sweeps.estimators.experiment import SPLITS, SklearnExperiment, last_step, row_count
+from sweeps.estimators.experiment import SPLITS, SklearnExperiment, last_step
 from sweeps.estimators.spaces import space_of
 from sweeps.experiments.given import lend
 
@@ -122,8 +122,6 @@ class SweepSearchCV(RandomizedSearchCV):
         )
         self.scorer_ = check_scoring(self.estimator, self.scoring)
         self.multimetric_ = False
-        if hasattr(self.estimator, "_validate_params"):
-            check_cv(self.cv)
         with contextlib.ExitStack() as stack:
             home = self.home
             if home is None:
@@ -137,9 +135,7 @@ class SweepSearchCV(RandomizedSearchCV):
             self.sweep_ = None if self.home is None else sweep
         if self.refit:
             began = time.monotonic()
-            model = experiment._model(self._best_config, self._best_seed)
-            data = experiment._samples(parts)
-            self.best_estimator_ = experiment._fit(model, data, np.arange(row_count(X)))
+            self.best_estimator_ = experiment.fitted(self._best_config, self._best_seed)
             self.refit_time_ = time.monotonic() - began
             if hasattr(self.best_estimator_, "feature_names_in_"):
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
@@ -150,11 +146,10 @@ class SweepSearchCV(RandomizedSearchCV):
 
         name = self.name or type(last_step(self.estimator)).__name__
         path = PATH + re.sub(r"\W", "_", name)
-        self._space, values = space_of(self.space, path, experiment.metric, name, self.trials)
-        experiment._values = values
+        space, experiment.values = space_of(self.space, path, experiment.metric, name, self.trials)
         lend(path, experiment)
         return run(
-            self._space,
+            space,
             trials=self.trials,
             seed=self.seed,
             home=home,
@@ -176,7 +171,7 @@ class SweepSearchCV(RandomizedSearchCV):
         scores = np.array([result.arrays[SPLITS] for result in results])
         means = scores.mean(axis=1)
         ranks = 1 + (means[None, :] > means[:, None]).sum(axis=1)
-        params = [_decoded(one.params, experiment) for one in records]
+        params = [experiment.decoded(one.params) for one in records]
         names = dict.fromkeys(name for one in params for name in one)
         self.cv_results_ = {
             "mean_fit_time": np.array([result.timings["fit_seconds"] for result in results]),
@@ -204,11 +199,6 @@ def _masked(values: Sequence[Any]) -> np.ma.MaskedArray[Any, Any]:
     for place, one in enumerate(values):
         plain[place] = None if mask[place] else one
     return np.ma.MaskedArray(plain, mask=mask)
-
-
-def _decoded(params: Mapping[str, Any], experiment: SklearnExperiment) -> dict[str, Any]:
-    values = experiment._values
-    return {name: values.get(name, {}).get(str(one), one) for name, one in params.items()}
 
 
 @python_words()

@@ -12,6 +12,7 @@ from search_spaces.loading import parse, read_text
 from search_spaces.reading import declared_space
 from search_spaces.space import Space
 from sweeps.errors import UsageError
+from sweeps.estimators.experiment import is_plain
 
 FORMS: Final = (
     "a list of values, scipy.stats.loguniform, uniform or randint, a distribution of Optuna, or "
@@ -92,7 +93,7 @@ def _parameter(name: str, given: Any, values: Values) -> dict[str, Any]:
         said = f"scipy.stats.{kind}" if kind else repr(given)
         raise UsageError(f"space: {name}: received {said}; give {FORMS}")
     listed = [one.item() if hasattr(one, "item") and not _shape(one) else one for one in choices]
-    texts = [one if _is_plain(one) else repr(one) for one in listed]
+    texts = [one if is_plain(one) else repr(one) for one in listed]
     objects = {str(text): one for text, one in zip(texts, listed, strict=True) if text is not one}
     if objects:
         values[name] = objects
@@ -105,7 +106,3 @@ def _parameter(name: str, given: Any, values: Values) -> dict[str, Any]:
 
 def _shape(value: Any) -> Any:
     return getattr(value, "shape", ())
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)

@@ -19,7 +19,8 @@ from optuna.samplers import RandomSampler
 from optuna.trial import BaseTrial
 
 from search_spaces.errors import did_you_mean
-from sweeps.experiment import OnEpoch, Stop, TrialSpec, Value
+from sweeps.experiment import OnEpoch, Stop, TrialSpec
+from sweeps.study.points import holds
 
 _PLAIN = (bool, int, float, str, type(None))
 
@@ -167,7 +168,7 @@ class AskingTrial(BaseTrial):
     def _answer(self, name: str, distribution: BaseDistribution) -> Any:
         given, proposed = self._spec.config, self._spec.open
         if name in given:
-            if not _holds(distribution, given[name]):
+            if not holds(distribution, given[name]):
                 raise ValueError(f"{name}={given[name]!r} was given, and allowed is {distribution}")
             return given[name]
         if proposed is None:
@@ -175,15 +176,8 @@ class AskingTrial(BaseTrial):
                 f"asks for {name!r}, which the trial that it repeats had not; it has: "
                 f"{', '.join(given) or 'nothing'}"
             )
-        if name in proposed.guesses and _holds(distribution, proposed.guesses[name]):
+        if name in proposed.guesses and holds(distribution, proposed.guesses[name]):
             return proposed.guesses[name]
         sampler = RandomSampler(seed=zlib.crc32(name.encode(), self._spec.seed))
         nobody: Any = None
         return sampler.sample_independent(nobody, nobody, name, distribution)
-
-
-def _holds(distribution: BaseDistribution, value: Value) -> bool:
-    try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
-    except (ValueError, TypeError):
-        return False

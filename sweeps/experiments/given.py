@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import json
 import pickle
 import sys
 import sysconfig
@@ -123,13 +124,26 @@ def facts_of_function(found: object) -> dict[str, str]:
 
 
 def facts_of_experiment(found: object) -> dict[str, str]:
-    """Return likewise the functions that an experiment holds, such as `build`, and its class."""
+    """Return likewise the functions that an experiment holds, such as `build`, and its class.
+
+    Of an experiment of a class that ships also its settings, such as class weights. Those of a
+    class of the user's may change while it trains.
+    """
     seen: dict[int, None] = {}
     facts: dict[str, str] = {}
     for name, value in {"": type(found), **vars(found)}.items():
-        if isinstance(value, FunctionType | MethodType | functools.partial | type):
+        is_code = isinstance(value, FunctionType | MethodType | functools.partial | type)
+        if is_code or (_is_installed(type(found)) and _is_setting(value)):
             facts |= _fact(f"(notebook) {name}".strip(), value, seen, 0)
     return facts
+
+
+def _is_setting(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _facts(
@@ -181,7 +195,8 @@ def _fact(name: str, value: object, seen: dict[int, None], depth: int) -> Iterat
         yield from _facts(name, value, seen, depth + 1)  # a pickle of it may differ by chance
         return
     text, is_whole = _said(value)
-    yield name, text if is_whole else f"{text}{UNCOUNTED}"
+    # With its name: by that a line with a password is known, and its text is not kept.
+    yield name, f"{name.rpartition(' ')[2]} = {text}{'' if is_whole else UNCOUNTED}"
 
 
 def _around(function: FunctionType) -> inspect.ClosureVars:

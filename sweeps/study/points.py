@@ -99,6 +99,14 @@ def proposal_at(space: Space, point: Mapping[str, Value], origin: str) -> Propos
     return found if longer is None else replace(found, config=longer.configuration(found.config))
 
 
+def holds(distribution: BaseDistribution, value: Value) -> bool:
+    """Whether a distribution has a value."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (ValueError, TypeError):
+        return False
+
+
 def open_proposal(
     point: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], origin: str
 ) -> Proposal:

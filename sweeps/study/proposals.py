@@ -26,6 +26,7 @@ from sweeps.errors import UsageError
 from sweeps.study.points import (
     Distribution,
     Proposal,
+    holds,
     open_proposal,
     point_key,
     proposal_at,
@@ -156,13 +157,6 @@ def _agree(one: BaseDistribution, other: BaseDistribution) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _holds(distribution: BaseDistribution, value: Value) -> bool:
-    try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
-    except (ValueError, TypeError):
-        return False
 
 
 MAX_REJECTED: Final = 20
@@ -340,7 +334,7 @@ class Proposer:
         known = {
             name: one
             for name, one in self._known.items()
-            if name in point and _holds(one, point[name])
+            if name in point and holds(one, point[name])
         }
         return open_proposal(point, known, origin)
 

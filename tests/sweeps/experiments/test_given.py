@@ -83,7 +83,7 @@ def test_the_facts_are_its_source_and_the_values_that_it_holds():
     facts = facts_of_function(holding(3))
     assert list(facts) == ["(objective)", "(objective) value"]
     assert facts["(objective)"].startswith("def objective(trial):\n    return")
-    assert facts["(objective) value"] == "3"
+    assert facts["(objective) value"] == "value = 3"
 
 
 @pytest.mark.parametrize("make", [holding, with_default, Scaled, lambda n: Scaled(n).method])
@@ -134,7 +134,7 @@ def test_functions_of_an_own_module_that_it_calls_count():
 
 def test_arguments_of_a_partial_count():
     facts = facts_of_function(functools.partial(plus_one, 1, other=2))
-    assert (facts["(objective) 0"], facts["(objective) other"]) == ("1", "2")
+    assert (facts["(objective) 0"], facts["(objective) other"]) == ("0 = 1", "other = 2")
     assert facts_of_function(partly(1)) != facts_of_function(partly(2))
 
 
@@ -251,3 +251,28 @@ def test_two_lambdas_of_one_line_differ_and_a_name_without_a_value_is_none_of_it
 
     assert "return study" in facts_of_function(objective)["(objective)"]
     study = None
+
+
+def test_a_password_that_a_function_holds_is_kept_nowhere(make_home):
+    password = "tr0ub4dor-and-3-horses"
+
+    def objective(trial):
+        return trial.suggest_float("x", 0, len(password))
+
+    sweep = sweeps.run(objective, trials=1, workers=0, home=make_home(), progress="quiet").sweep
+    for file in (one for one in sweep.home.path.rglob("*") if one.is_file()):
+        assert password.encode() not in file.read_bytes(), file
+
+
+def test_the_settings_of_an_experiment_that_ships_count():
+    from digitexp.keras_experiment import KerasExperiment
+
+    def build(params):
+        raise NotImplementedError
+
+    one, other = (KerasExperiment(build, (1, 2), {}, class_weight={1: w}) for w in (5.0, 8.0))
+    facts = given.facts_of_experiment(one)
+    assert facts == given.facts_of_experiment(
+        KerasExperiment(build, (1, 2), {}, class_weight={1: 5.0})
+    )
+    assert facts != given.facts_of_experiment(other)

@@ -388,7 +388,8 @@ def test_what_no_worker_can_import_is_handed_over_by_value(run, table, function)
 def test_another_value_that_it_holds_is_an_edit(run, table, make):
     for trials in (2, 3):
         run(make(2), name="held", trials=trials)
-    with pytest.raises(UsageError, match=r"factor:\s+-2\s+\+3\s+.*ways out: undo the edit"):
+    said = r"factor:\s+-factor = 2\s+\+factor = 3\s+.*ways out: undo the edit"
+    with pytest.raises(UsageError, match=said):
         run(make(3), name="held", trials=4)
     assert len(table("held")) == 3
     run(make(3), name="held", trials=4, extend=True)
