@@ -41,6 +41,10 @@ def test_weights_count_in_the_training_and_not_in_the_scores(engine):
     as_classes = trained(as_classes, engine=engine)
     assert np.allclose(as_weights.history["val_loss"], as_classes.history["val_loss"], atol=1e-6)
     assert as_weights.history["val_recall"][-1] > plain.history["val_recall"][-1]
+
+
+@ENGINES
+def test_weights_of_examples_and_of_classes_are_multiplied(engine):
     both = KerasExperiment(build, (X, Y, np.full(200, 2.0)), {}, class_weight={1: 4.0})
     halved = KerasExperiment(build, (X, Y, np.where(Y, 8.0, 2.0)), {})
     both, halved = (trained(one, engine=engine).history["val_loss"] for one in (both, halved))
