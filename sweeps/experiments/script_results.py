@@ -668,7 +668,7 @@ class _MlflowRun:
     def what_is_missing(self, name: str, others: str) -> str:
         if not (self._runs() or (self._store / "run").exists()):
             return (
-                "it logged no run to MLflow where MLFLOW_TRACKING_URI says; leave out "
+                "it logged nothing to MLflow where MLFLOW_TRACKING_URI says; leave out "
                 "`mlflow.set_tracking_uri` in the script, so that it does"
             )
         return f"the run that it logged to MLflow has no metric {name!r}, {others}"
@@ -678,7 +678,8 @@ class _MlflowRun:
         return [
             run
             for run in runs
-            if (run / "metrics").is_dir() and not (run / "tags" / "mlflow.parentRunId").exists()
+            if any((run / "metrics").glob("*"))  # MLflow creates a run before it says whose child
+            and not (run / "tags" / "mlflow.parentRunId").exists()
         ]
 
     def _values(self) -> dict[str, dict[tuple[int, int], float]]:

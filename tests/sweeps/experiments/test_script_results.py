@@ -364,10 +364,21 @@ def test_a_metric_logged_without_steps_has_its_epochs_in_order(tmp_path):
     assert result.metrics == {"val_acc": 2}
 
 
+def test_a_run_that_mlflow_is_about_to_call_a_child_is_no_second_run(tmp_path):
+    text = LOGGING + (
+        "for step in range(4):\n    log('val_acc', step / 4, step)\n"
+        "child = store / '0' / 'child'\n(child / 'metrics').mkdir(parents=True)\n"
+        "(child / 'meta.yaml').touch(); time.sleep(1)\n"  # long enough to be read in between
+        "(child / 'tags').mkdir(); (child / 'tags' / 'mlflow.parentRunId').touch()\n"
+        "log('val_acc', 1, 0, 'child')"
+    )
+    assert run(tmp_path, text, result="mlflow").history == {"val_acc": [0, 0.25, 0.5, 0.75]}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("pass", "result: it logged no run to MLflow where MLFLOW_TRACKING_URI says; leave out"),
+        ("pass", "result: it logged nothing to MLflow where MLFLOW_TRACKING_URI says; leave out"),
         ("log('loss', 1, 0)", "result: the run that it logged to MLflow has no metric 'val_acc'"),
         ("log('val_acc', 1, 0); log('val_acc', 1, 0, 'other')", "result: it logged 2 runs to MLf"),
     ],
