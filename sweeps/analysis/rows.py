@@ -42,7 +42,8 @@ class TrialRow:
         reason: Why it ended, in one word: `early_stopping`, `diverged`, `error`, `interrupted`,
             ...; of a WAITING trial why its last attempt brought no outcome.
         attempts: Number of the last recorded attempt, from 1.
-        origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` or `grid`.
+        origin: `baseline <name>`, `imported <place>`, `learned from <source>`, `sampled`, `random`
+            or `grid`.
         seed: Seed of everything random in the trial.
         params: Sampled parameters in the order of the space; inactive ones are absent.
         metrics: Headline metrics; empty if the trial produced none.

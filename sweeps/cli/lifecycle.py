@@ -120,32 +120,40 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE | OLD_HOME | ADDRESS",
+            metavar="FILE | OLD_HOME",
             help="File of `sweeps share`, or home of an earlier version; with --space a CSV file, "
-            "sqlite:///FILE or a URL.",
+            "or the SQLite file of an Optuna study.",
         ),
     ],
     space: Annotated[
         str | None,
         typer.Option(help="Space of a new sweep whose sampler learns from results found there."),
     ] = None,
-    study: Annotated[str | None, typer.Option(help="Optuna study at the address.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Optuna study, if the file has several.")
+    ] = None,
     renamed: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="THEIRS=OURS", help="A name there, and in the space."),
     ] = None,
+    again: Annotated[
+        int, typer.Option(help="So many of the best of them are tried anew, first.", min=0)
+    ] = 3,
 ) -> None:
     """Take in a shared sweep, a former home, or results found elsewhere.
 
     A shared sweep is verified first, and taken in whole or not at all. Of a home all sweeps are
     taken over, in place if it is this home. With --space, results of a CSV file or an Optuna study
-    teach the sampler of a new sweep, and count for nothing else: no trial of the sweep is made of
-    them.
+    teach the sampler of a new sweep, and are listed in its table and report. They are no trials of
+    it; the best of them are tried anew by its first trials.
     """
+    from sweeps.manage.importing import import_results, is_database
+
     if space is None:
         alone = [option for option, value in {"--study": study, "--map": renamed}.items() if value]
         alone += [option_of(n) for n in _OF_A_NEW_SWEEP if getattr(asked, n) != default_of(n)]
-        if alone or "://" in source or source.lower().endswith(".csv"):
+        is_table = source.lower().endswith(".csv") or is_database(Path(source))
+        if alone or "://" in source or is_table:
             raise UsageError(
                 f"{', '.join(alone) or source}: results found elsewhere become part of a new "
                 "sweep; name its space (--space)"
@@ -155,10 +163,8 @@ def import_(
         else:
             _import_shared(Path(source), asked)
         return
-    from sweeps.manage.importing import import_results
-
     options = dataclasses.replace(asked, space=space)
-    found = import_results(options, source, study=study, renamed=renamed or [])
+    found = import_results(options, source, study=study, renamed=renamed or [], again=again)
     _tell_imported(options, *found)
 
 
@@ -223,12 +229,10 @@ def _tell_imported(
     unused: list[str],
 ) -> None:
     from sweeps.cli.run import command_line
+    from sweeps.runner.opening import describe_imported
 
-    count = len(imported.trials)
-    print(
-        f"sweep {info.name!r} was begun: {count} of {count + len(left_out)} results of "
-        f"{imported.source} teach its sampler, and count for nothing else"
-    )
+    every = len(imported.trials) + len(left_out)
+    print(f"sweep {info.name!r} was begun: {describe_imported(imported, every)}")
     for line in left_out[:_SHOWN]:
         print(printable(f"  left out, {line}"))
     if len(left_out) > _SHOWN:

@@ -332,7 +332,8 @@ def trials(
     from sweeps.analysis.summary import champion_of
     from sweeps.analysis.table import trial_documents
     from sweeps.records import Conclusions, heard
-    from sweeps.render.summaries import TrialsView
+    from sweeps.render.sections.trials import imported_results
+    from sweeps.render.summaries import TrialsView, render_sections
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
@@ -366,6 +367,7 @@ def trials(
             declared=store.state().shown,
         )
     )
+    _print(render_sections(imported_results(store, info.objectives, MOST_SHOWN)))
     if left := len(rows) - len(newest):
         all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
         print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")

@@ -14,7 +14,7 @@ from sweeps.config.policies import FailurePolicy, Parallelism
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
-from sweeps.journal.events import Learned
+from sweeps.journal.events import ImportedTrial, Learned
 from sweeps.records import ExperimentCode
 from sweeps.study.points import Proposal
 from sweeps.study.proposals import Admissible, Proposer, training_seed
@@ -106,7 +106,7 @@ class SweepConfig:
     def proposer(
         self,
         admissible: Admissible | None = None,
-        imported: Sequence[tuple[Mapping[str, Value], Sequence[float]]] = (),
+        imported: Sequence[ImportedTrial] = (),
         learned: Learned | None = None,
     ) -> Proposer:
         """Return the proposer of this sweep, in its state before the first trial.

@@ -308,8 +308,8 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
             `crash`, `oom`, `killed`, `timeout`, `interrupt`, ...
         ends_trial: Whether the trial has its outcome now; False if the trial is to be run again,
             after an interruption or a failure, or by `sweeps retry`.
-        origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
-            duplicates), `grid`, or as of an enqueued point.
+        origin: `baseline <name>`, `imported <place>`, `learned from <source>`, `sampled`, `random`
+            (after too many duplicates), `grid`, or as of an enqueued point.
         params: The sampled parameters, in the order of the space; `config` has the fixed ones, too.
         distributions_json: See `distributions`; the next two and `curves_json` likewise. These
             three are what many attempts have in common, see `Common`.
@@ -689,12 +689,20 @@ class ImportedTrial(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         source: Its place there: `line 7`, `trial 12`, `run 3fa0`.
         params: Every parameter that is active at its point.
-        values: The value of each objective, in their order.
+        values: The value of each objective, in their order; none unless it is complete.
+        state: How it ended there.
+        reached: Step and value of the last report of a trial that was pruned, if it had one.
+        distributions: Of an open space what its parameters were drawn from, as Optuna's JSON.
+        again: Whether the sweep tries its point anew, before it samples any.
     """
 
     source: Line
     params: dict[Line, Value]
-    values: tuple[float, ...]
+    values: tuple[float, ...] = ()
+    state: Literal["COMPLETE", "PRUNED", "FAILED"] = "COMPLETE"
+    reached: tuple[Count, float] | None = None
+    distributions: dict[Line, str] = {}
+    again: bool = False
 
     def __post_init__(self) -> None:
         need_lines(self.source, *self.params)

@@ -1,23 +1,30 @@
 """`sweeps import --space`: results found elsewhere become what the sampler of a new sweep knows.
 
 They come from a CSV file or an Optuna study; values are mapped to the space by name. Those that lie
-in the space teach the sampler from the first trial on. No trial number, no record, no run belongs
-to them, so that they count for nothing else; and no proposal is refused because they tried it, so
-that the sweep may score their best points itself. Nothing is unpickled, and sizes are bounded.
+in the space teach the sampler from the first trial on, pruned ones too, and are listed. No trial
+number, no record, no run belongs to them: nobody can check that the same was measured there. The
+best are tried anew, before anything is sampled, and are trials of the sweep then, which can win.
+Nothing is unpickled, and sizes are bounded.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+from optuna.distributions import distribution_to_json
 
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.mapping import point_found
+from search_spaces.objectives import Objective
 from search_spaces.values import is_number, parse_scalar
 from sweeps.config.options import RunOptions
 from sweeps.config.resolving import resolve
@@ -25,6 +32,7 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.journal.events import Imported, ImportedTrial
 from sweeps.records import SweepInfo
+from sweeps.records.ranking import front_of
 from sweeps.runner.opening import open_sweep, refuse_existing
 from sweeps.study.exchange import read_other_study
 from sweeps.study.samplers import LEARN_NOTHING
@@ -39,8 +47,11 @@ MOST_RESULTS: Final = 100_000
 """A source with more results is refused."""
 _MOST_BYTES: Final = 64 * 2**20
 """A larger CSV file is refused."""
-_NO_RESULT: Final = frozenset({"PRUNED", "FAIL", "FAILED", "RUNNING", "WAITING"})
-"""States of trials without a result, in the tables of `sweeps trials` and of Optuna."""
+_STATES: Final[Mapping[str, Literal["COMPLETE", "PRUNED", "FAILED"]]] = {
+    "": "COMPLETE", "COMPLETE": "COMPLETE", "PRUNED": "PRUNED", "FAIL": "FAILED",
+    "FAILED": "FAILED",
+}  # fmt: skip
+"""States of trials that have ended, in the tables of `sweeps trials` and of Optuna."""
 _PREFIXES: Final = ("params_", "params.", "metrics.")
 """What Optuna's and MLflow's tables put before a name."""
 
@@ -52,11 +63,16 @@ class Result(NamedTuple):
         source: Its place there: `line 7`, `trial 12`.
         cells: Parameters and metrics by name; a text stands for what is written in it.
         problem: The reason why it is no result; empty if it is one.
+        state: Its state there.
+        reached: See `ImportedTrial`, also for `distributions`.
     """
 
     source: str
     cells: Mapping[str, Any]
     problem: str = ""
+    state: str = ""
+    reached: tuple[int, float] | None = None
+    distributions: Mapping[str, str] = {}
 
 
 class FoundResults(NamedTuple):
@@ -74,18 +90,24 @@ class FoundResults(NamedTuple):
 
 
 def import_results(
-    options: RunOptions, source: str, *, study: str | None = None, renamed: Sequence[str] = ()
+    options: RunOptions,
+    source: str,
+    *,
+    study: str | None = None,
+    renamed: Sequence[str] = (),
+    again: int = 0,
 ) -> tuple[SweepInfo, Imported, list[str], list[str]]:
     """Begin a sweep whose sampler knows results found elsewhere; no trial is run.
 
     Args:
         options: Space, name and whatever decides the trials of the sweep.
-        source: A CSV file; or the address of Optuna's store.
-        study: Name of the Optuna study at that address.
+        source: A CSV file, or a SQLite file of Optuna.
+        study: Name of the study in that file; None if it holds only one.
         renamed: `THEIRS=OURS` texts: names there, and what they are called in the space.
+        again: So many of the best are tried anew.
 
     Returns:
-        The sweep; what teaches its sampler; a line for each other result, with the reason; the
+        The sweep; what was imported; a line for each other result, with the reason; the
         names in the source that are no parameter and no objective of the space.
 
     Raises:
@@ -112,22 +134,28 @@ def import_results(
     for result in found.results:
         try:
             cells = {ours[name]: cell for name, cell in result.cells.items()}
+            own = {ours[name]: text for name, text in result.distributions.items()}
+            result = result._replace(distributions=own)  # noqa: PLW2901 - under our names
             trials.append(_trial(result, cells, config))
-        except SpaceError as error:
+        except (SpaceError, ValueError) as error:
             left_out.append(f"{result.source}: {error}")
-    if not trials:
+    if not any(trial.state == "COMPLETE" for trial in trials):
         needed = [one.metric for one in config.space.objectives]
         walk = next(iter(config.space.samples(1)))
         raise UsageError(
-            f"none of {counted(len(found.results), 'result')} of {found.source} lies in the space; "
-            f"the first: {first_line(left_out[0])}. It has {listing(ours.values())}; needed are "
-            f"{listing([*needed, *walk.params])} (--map THEIRS=OURS renames); nothing was created"
+            f"none of {counted(len(found.results), 'result')} of {found.source} is complete and "
+            f"lies in the space{f'; the first: {first_line(left_out[0])}' if left_out else ''}. It "
+            f"has {listing(ours.values())}; needed are {listing([*needed, *walk.params])} (--map "
+            "THEIRS=OURS renames); nothing was created"
         )
+    best = _best(trials, config.space.objectives, again)
+    trials = [msgspec.structs.replace(one, again=one.source in best) for one in trials]
     imported = Imported(source=found.source, imported_at=now_ms(), trials=tuple(trials))
     info = open_sweep(config, code_state(Path.cwd()), imported)
     known = {one.metric for one in config.space.objectives}
     # The names that points of the space have, and those that the experiment receives of them.
     known |= {n for walk in config.space.samples(64) for n in (*walk.params, *walk.config)}
+    known |= {name for trial in trials for name in trial.distributions}
     return info, imported, left_out, [name for name in ours.values() if name not in known]
 
 
@@ -137,15 +165,23 @@ def read_results(source: str, study: str | None) -> FoundResults:
     Raises:
         UsageError: It cannot be read, holds nothing, or too much.
     """
-    if study is not None:
+    file = Path(source)
+    if "://" in source or is_database(file):
         found = _of_study(source, study)
-    elif "://" in source:
-        raise UsageError(f"{redacted(source)}: name the study of Optuna (--study)")
+    elif study is not None and file.exists():
+        raise UsageError(f"{file}: no database, so no study {study!r} can be in it")
     else:
-        found = FoundResults(printable(Path(source).name), list(_of_csv(Path(source))))
+        found = FoundResults(printable(file.name), list(_of_csv(file)))
     if not found.results:
         raise UsageError(f"{found.source} holds no results")
     return found
+
+
+def is_database(file: Path) -> bool:
+    """Whether a file is one of SQLite, by its first bytes."""
+    with suppress(OSError), file.open("rb") as opened:
+        return opened.read(16) == b"SQLite format 3\0"
+    return False
 
 
 def _of_csv(file: Path) -> Iterator[Result]:
@@ -175,30 +211,31 @@ def _of_csv(file: Path) -> Iterator[Result]:
                     f"{file} holds more than {MOST_RESULTS} results; import a part of them"
                 )
             filled = {n: c for n, c in zip(columns, cells, strict=False) if c.strip()}
-            state = filled.get("state", "")
-            problem = f"its state is {state}" if state in _NO_RESULT else ""
+            state, problem = filled.pop("state", ""), ""
             if len(cells) != len(columns):
                 problem = f"it has {len(cells)} cells, the first line {len(columns)}"
-            yield Result(f"line {table.line_num}", filled, problem)
+            yield Result(f"line {table.line_num}", filled, problem, state)
     except csv.Error as error:
         raise UsageError(f"{file}: line {table.line_num}: {error}") from None
 
 
-def _of_study(source: str, name: str) -> FoundResults:
-    database = sqlite_path(source)
+def _of_study(source: str, name: str | None) -> FoundResults:
+    database = sqlite_path(source) if "://" in source else Path(source)
     if database is None:
         raise UsageError(
             f"{redacted(source)}: a study is read from a file, {SQLITE}PATH. Of another store, "
             "write `study.trials_dataframe().to_csv(...)` and import that file"
         )
-    directions, trials = read_other_study(database, name, MOST_RESULTS)
+    name, directions, trials = read_other_study(database, name, MOST_RESULTS)
     names = _value_names(len(directions))
     results = []
     for trial in trials:
-        state = trial.state.name
-        problem = "" if state == "COMPLETE" else f"its state is {state}"
         cells = {**trial.params, **dict(zip(names, trial.values or [], strict=False))}
-        results.append(Result(f"trial {trial.number}", cells, problem))
+        last = max(trial.intermediate_values.items(), default=(0, math.nan))
+        reached = last if math.isfinite(last[1]) else None
+        own = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
+        place, state = f"trial {trial.number}", trial.state.name
+        results.append(Result(place, cells, "", state, reached, own))
     return FoundResults(printable(f"study {name!r} of {database.name}"), results, directions)
 
 
@@ -241,11 +278,33 @@ def _trial(result: Result, cells: Mapping[str, Any], config: SweepConfig) -> Imp
     """Return a result as a trial of the space; `cells` have the names of the space."""
     if result.problem:
         raise SpaceError(result.problem)
-    params = point_found(config.space, cells, config.experiment.metrics)
-    values = tuple(_value(cells, one.metric) for one in config.space.objectives)
+    state, objectives = _STATES.get(result.state), config.space.objectives
+    if state is None:
+        raise SpaceError(f"its state is {result.state}")
+    values = tuple(_value(cells, one.metric) for one in objectives if state == "COMPLETE")
+    own: dict[str, str] = {}
+    if config.space.is_open:
+        own = dict(result.distributions)
+        if own.keys() != cells.keys() - {one.metric for one in objectives}:
+            raise SpaceError("its ranges, which an objective function says, are in a study only")
+        params = {name: cells[name] for name in own}
+    else:
+        params = point_found(config.space, cells, config.experiment.metrics)
     if broken := config.violations(params):
         raise SpaceError(f"breaks a constraint: {'; '.join(broken)}")
-    return ImportedTrial(result.source, params, values)
+    reached = result.reached if state == "PRUNED" else None
+    return ImportedTrial(result.source, params, values, state, reached, own)
+
+
+def _best(trials: Sequence[ImportedTrial], objectives: Sequence[Objective], count: int) -> set[str]:
+    """Return the sources of the best distinct points: the front, then by the first objective."""
+    complete = [one for one in trials if one.state == "COMPLETE"]
+    front = front_of(complete, lambda one: one.values, objectives)
+    others = sorted(complete, key=lambda one: objectives[0].gain(one.values[0]), reverse=True)
+    points: dict[str, str] = {}
+    for one in (*front, *others):
+        points.setdefault(json.dumps(one.params, sort_keys=True), one.source)
+    return {*list(points.values())[:count]}
 
 
 def _value(cells: Mapping[str, Any], metric: str) -> float:

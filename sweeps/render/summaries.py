@@ -19,7 +19,7 @@ from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, ConfirmedChampion, ListingRow, Summary, how_confirmed
 from sweeps.analysis.table import metrics_beside, parameter_names
 from sweeps.journal.events import LAST_EPOCH
-from sweeps.render.section import Section
+from sweeps.render.section import Folded, Section
 from sweeps.render.section import Table as SectionTable
 from sweeps.render.section import Text as SectionText
 from sweeps.render.verdict import failure_line, retry_line, time_line, verdict_line, with_hints
@@ -446,7 +446,7 @@ SHORT_LINE: Final = 15
 """Shortest line, in characters, into which a table breaks a text of several words."""
 
 
-def render_sections(sections: Sequence[Section]) -> RenderableType:
+def render_sections(sections: Sequence[Section | Folded]) -> RenderableType:
     """Return the texts and tables of sections; a section without any is left out."""
     parts: list[RenderableType] = []
     for section in sections:

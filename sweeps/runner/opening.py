@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -409,9 +410,9 @@ def make_trial_queue(
     store, space = config.home.store(info.id), config.space
     imported, learned = store.state().imported, learned_by(store, info)
     known = [
-        (one.params, one.values)
+        one
         for one in (_lying_in(space, imported.trials) if imported else ())
-        if len(one.values) == len(space.objectives)
+        if one.state != "COMPLETE" or len(one.values) == len(space.objectives)
     ]
     if learned is not None:
         learned = msgspec.structs.replace(learned, points=_lying_in(space, learned.points))
@@ -476,7 +477,13 @@ def _prior_trials(
     return prior
 
 
-def describe_imported(imported: Imported) -> str:
-    """Return a line: how many results found elsewhere the sampler knows."""
+def describe_imported(imported: Imported, found: int = 0) -> str:
+    """Return a phrase: how many results, of those found elsewhere, the sampler knows, and which."""
+    states = Counter(one.state for one in imported.trials)
+    each = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
+    again = sum(one.again for one in imported.trials)
+    anew = f"; the best {again} are tried anew, first" if again else ""
     known = counted(len(imported.trials), "imported result")
-    return f"its sampler knows {known} of {imported.source}, which count for nothing else"
+    if found:
+        known = f"{len(imported.trials)} of {counted(found, 'result')}"
+    return f"its sampler knows {known} of {imported.source} ({each}){anew}"

@@ -171,17 +171,18 @@ def _distribution(name: str, records: Iterable[Record]) -> BaseDistribution:
 
 
 def read_other_study(
-    database: Path, name: str, most: int
-) -> tuple[list[Direction], list[FrozenTrial]]:
-    """Return the directions and the trials of a study in a file that is none of ours.
+    database: Path, name: str | None, most: int
+) -> tuple[str, list[Direction], list[FrozenTrial]]:
+    """Return the name, the directions and the trials of a study in a file that is none of ours.
 
     Args:
         database: A SQLite file of this Optuna or of an older one; it stays as it is.
-        name: Name of the study.
+        name: Name of the study; None if the file holds only one.
         most: A study with more trials is refused.
 
     Raises:
-        UsageError: There is no such file or study, it is no file of Optuna, or too large.
+        UsageError: There is no such file or study, it is no file of Optuna, holds several and none
+            is named, or is too large.
     """
     with copied(database) as copy:
         if schema_version(copy, "version_info") is None:
@@ -194,7 +195,9 @@ def read_other_study(
             raise UsageError(f"{database}: {message}") from None
 
 
-def _study(copy: Path, name: str, most: int) -> tuple[list[Direction], list[FrozenTrial]]:
+def _study(
+    copy: Path, name: str | None, most: int
+) -> tuple[str, list[Direction], list[FrozenTrial]]:
     with closing(sqlite3.connect(copy)) as connection:
         if connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger'").fetchone():
             raise UsageError("it holds a trigger, which an upgrade would run; refused")
@@ -210,6 +213,10 @@ def _study(copy: Path, name: str, most: int) -> tuple[list[Direction], list[Froz
     if version != storage.get_head_version():
         storage.upgrade()
     names = optuna.get_all_study_names(storage)
+    if name is None and len(names) == 1:
+        (name,) = names
+    if name is None:
+        raise UsageError(f"it holds {listing(names) or 'no study'}; name one (--study)")
     if name not in names:
         raise UsageError(
             f"there is no study {name!r}{did_you_mean(name, names)}; there is {listing(names)}"
@@ -218,4 +225,4 @@ def _study(copy: Path, name: str, most: int) -> tuple[list[Direction], list[Froz
     trials = study.get_trials(deepcopy=False)
     if len(trials) > most:
         raise UsageError(f"study {name!r} has more than {most} trials; refused")
-    return [cast(Direction, one.name.lower()) for one in study.directions], trials
+    return name, [cast(Direction, one.name.lower()) for one in study.directions], trials

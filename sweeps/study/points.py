@@ -20,7 +20,7 @@ from optuna.distributions import (
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from search_spaces.values import Categorical, Float, Sampled
-from sweeps.journal.events import Unfinished
+from sweeps.journal.events import ImportedTrial, Unfinished
 from sweeps.records import Longer, Record
 
 Number = FloatDistribution | IntDistribution
@@ -52,8 +52,9 @@ class Proposal:
 
     Attributes:
         config: What the experiment receives.
-        origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
-            rejections), `grid`, or `enqueued`, with the source of the enqueued point if it has one.
+        origin: `baseline <name>`, `imported <place>`, `learned from <source>`, `sampled`, `random`
+            (after too many rejections), `grid`, or `enqueued`, with the source of the enqueued
+            point if it has one.
         rejected: How many proposals were rejected before this one.
     """
 
@@ -112,10 +113,18 @@ def open_proposal(
 ) -> Proposal:
     """Return the proposal of a trial whose parameters are known only while it runs.
 
-    A point that somebody has enqueued is its configuration; any other one is a guess.
+    A point that somebody has enqueued or imported is its configuration; any other one is a guess.
     """
-    config = dict(point) if origin.startswith("enqueued") else {}
+    config = dict(point) if origin.startswith(("enqueued", "imported")) else {}
     return Proposal(dict(point), distributions, config, origin)
+
+
+def imported_proposal(space: Space, trial: ImportedTrial) -> Proposal:
+    """Return the point of a trial that was run elsewhere."""
+    if not space.is_open:
+        return proposal_at(space, trial.params, "imported")
+    own = {name: json_to_distribution(text) for name, text in trial.distributions.items()}
+    return open_proposal(trial.params, own, "imported")
 
 
 def proposal_of_record(record: Record | Unfinished) -> Proposal:

@@ -23,16 +23,18 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from search_spaces.values import is_number
 from sweeps.errors import UsageError
+from sweeps.journal.events import ImportedTrial
 from sweeps.study.points import (
     Distribution,
     Proposal,
     holds,
+    imported_proposal,
     open_proposal,
     point_key,
     proposal_at,
     walked,
 )
-from sweeps.study.sampler_view import SamplerView, TrialOutcome
+from sweeps.study.sampler_view import SamplerView, TrialOutcome, imported_outcome
 from sweeps.study.samplers import SamplerFactory
 
 _PROPOSAL, _TRAINING, _SEQUENCE = range(3)  # what a seed is for
@@ -189,7 +191,7 @@ class Proposer:
         sampler: SamplerFactory | None,
         directions: Sequence[Direction],
         admissible: Admissible,
-        imported: Sequence[tuple[Mapping[str, Value], Sequence[float]]] = (),
+        imported: Sequence[ImportedTrial] = (),
         learned: Sequence[tuple[str, Mapping[str, Value]]] = (),
     ) -> None:
         """Prepare for trial 0.
@@ -200,8 +202,8 @@ class Proposer:
             sampler: Makes the samplers; None enumerates the space (grid).
             directions: One per objective.
             admissible: Whether a point meets all constraints.
-            imported: Points that were tried elsewhere, with a value per objective. The sampler
-                learns from them; they may be proposed again.
+            imported: Trials that were run elsewhere. The sampler learns from them; their points
+                may be proposed again. Those to be tried `again` come after the baselines.
             learned: Source and point of each that was good on other data. They are tried in this
                 order, after the baselines, before anything is sampled.
         """
@@ -215,7 +217,11 @@ class Proposer:
         baselines = ((f"baseline {name}", params) for name, params in space.baselines.items())
         portfolio = ((f"learned from {source}", params) for source, params in learned)
         # Origin and point of each that is tried before anything is sampled.
-        self._first_points: Sequence[tuple[str, Mapping[str, Value]]] = (*baselines, *portfolio)
+        self._first_points: Sequence[tuple[str, Mapping[str, Value]]] = (
+            *baselines,
+            *((f"imported {one.source}", one.params) for one in imported if one.again),
+            *portfolio,
+        )
         self._grid: Iterator[Mapping[str, Value]] | None = None
         self._seen: set[str] = set()
         self._trial = 0
@@ -224,10 +230,13 @@ class Proposer:
         # Of an open space: by trial, and the points that were tried by the names of their members.
         self._asked: dict[int, Mapping[str, BaseDistribution]] = {}
         self._tried: dict[tuple[str, ...], set[str]] = {}
-        for params, values in imported:
-            known = proposal_at(space, params, "imported")
-            self.sampler_view.teach(known, values)
-            self._diverged.tell(known.params, diverged=False)
+        for number, one in enumerate(imported):
+            known = imported_proposal(space, one)
+            self.sampler_view.teach(known, imported_outcome(one))
+            if self.is_open:
+                self._asked[number - len(imported)] = known.distributions
+            if one.state != "FAILED":
+                self._diverged.tell(known.params, diverged=False)
 
     def propose(self, given: tuple[str, Mapping[str, Value]] | None = None) -> Proposal:
         """Return the proposal of the next trial; later proposals see it as RUNNING.

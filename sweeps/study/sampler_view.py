@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
+from sweeps.journal.events import ImportedTrial
 from sweeps.records import Record, values_of
 from sweeps.study.points import Proposal
 
@@ -69,6 +70,13 @@ def trial_outcome(
     curve = dict(enumerate(history.get(epoch_metric, []) if epoch_metric else []))
     state = TrialState.COMPLETE if values is not None else TrialState.PRUNED
     return TrialOutcome(state, values, curve, pruner_attrs=record.pruner_attrs)
+
+
+def imported_outcome(trial: ImportedTrial) -> TrialOutcome:
+    """Translate how a trial ended that was run elsewhere."""
+    reached = dict([trial.reached]) if trial.reached else {}
+    state = TrialState.FAIL if trial.state == "FAILED" else TrialState[trial.state]
+    return TrialOutcome(state, trial.values or None, reached)
 
 
 BEST_SHARE: Final = 0.1
@@ -153,14 +161,14 @@ class SamplerView:
         self._imported = 0
         self.study = self._held.study()
 
-    def teach(self, point: Proposal, values: Sequence[float]) -> None:
-        """Add a complete trial that was run elsewhere, before the sweep's own first one.
+    def teach(self, point: Proposal, outcome: TrialOutcome) -> None:
+        """Add a trial that was run elsewhere, before the sweep's own first one.
 
         Its number is none of the sweep's, and `finished` leaves it out.
         """
         self.open()
         self.accept(point, keep_notes=False)
-        self.tell(0, TrialOutcome(TrialState.COMPLETE, tuple(values)))
+        self.tell(0, outcome)
         self._imported += 1
 
     def open(self) -> FrozenTrial:

@@ -91,8 +91,8 @@ def _imported(data: SweepData) -> list[Block]:
     return [
         Text(
             f"The sampler knew {counted(len(imported.trials), 'imported result')} of "
-            f"{imported.source} as well, which are no trials of this sweep. `sweeps import` brings "
-            "them to a new sweep before these commands; `sweeps share` takes them along."
+            f"{imported.source} as well. `sweeps import` brings them to a new sweep before these "
+            "commands; `sweeps share` takes them along."
         )
     ]
 

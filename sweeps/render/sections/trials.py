@@ -8,10 +8,11 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from sweeps.analysis.data import SweepData
+from search_spaces.objectives import Objective
+from sweeps.analysis.data import MOST_DRAWN, SweepData
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.table import metrics_beside
-from sweeps.records import Record
+from sweeps.records import Record, RecordStore
 from sweeps.render.section import (
     COMPARED,
     Axis,
@@ -52,7 +53,38 @@ def history_section(data: SweepData, folded: Sequence[Block] = ()) -> Section | 
     front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
     charts += [] if front else [_chart(data, front, data.seconds_until)]
-    return Section("history", "History of the search", [*charts, *folded, _all_trials(data)])
+    tables = [*folded, _all_trials(data), *imported_results(data.store, data.info.objectives)]
+    return Section("history", "History of the search", [*charts, *tables])
+
+
+def imported_results(
+    store: RecordStore, objectives: Sequence[Objective], most: int = MOST_DRAWN
+) -> list[Folded]:
+    """Return the table of the results that were imported, at most so many; empty without any."""
+    imported = store.state().imported
+    if imported is None:
+        return []
+    shown = imported.trials[:most]
+    names = list(dict.fromkeys(name for one in shown for name in one.params))
+    rows = [
+        [
+            one.source,
+            one.state,
+            *(map(format_metric, one.values) if one.values else [""] * len(objectives)),
+            *(format_value(one.params[name]) if name in one.params else "" for name in names),
+            "tried anew" if one.again else "",
+        ]
+        for one in shown
+    ]
+    columns = ["imported", "state", *(one.metric for one in objectives), *names, ""]
+    text = (
+        f"Found in {imported.source}, not by this sweep: they teach its sampler, and are no trials "
+        "of it. Nothing can check that the same was measured there, so none is compared with a "
+        "trial here; what was tried anew is."
+    )
+    if left := len(imported.trials) - len(shown):
+        text += f" {counted(left, 'other')} are not shown."
+    return [Folded("Imported results", [Text(text), Table(columns, rows)], "imported")]
 
 
 def name_of_chosen(data: SweepData) -> str:

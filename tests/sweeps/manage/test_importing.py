@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import shutil
 import sqlite3
+from collections import Counter
 from contextlib import closing
 
 import optuna
 import pytest
 from typer.testing import CliRunner
 
+import sweeps
 from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
 from search_spaces.mapping import point_found
@@ -63,7 +67,9 @@ def params(sweep):
 
 @pytest.mark.slow
 def test_the_sampler_knows_them_from_the_first_trial_on(imports, found, run_toy):
-    assert "30 of 30 results of found.csv teach its sampler" in imports(found)
+    assert "30 of 30 results of found.csv (30 complete); the best 3 are tried anew" in imports(
+        found
+    )
     taught, alone = run_toy(), run_toy(home="alone")
     assert taught.trial(0).params == alone.trial(0).params == {"x": 0.5, "layers": 0, "kind": "a"}
     near = [[abs(one["x"] + 0.8) < 0.4 for one in params(sweep)[1:]] for sweep in (taught, alone)]
@@ -103,7 +109,7 @@ def test_they_are_no_trials(imports, tmp_path, run_toy, make_home):
     assert sorted(kinds) == [("sweep",), *[("trial",)] * 6]
     page = tmp_path / "toy.html"
     command("report", "toy", "--output", page, "--home", make_home())
-    assert "31337" not in page.read_text()
+    assert re.search(r"line 2</td><td>COMPLETE</td>.*31337</td>.*tried anew", page.read_text())
     assert "knew 2 imported results of perfect.csv as well" in page.read_text()
     assert command("doctor", "--home", make_home()).exit_code == 0
 
@@ -115,14 +121,88 @@ def test_a_point_that_was_imported_may_be_tried_again(imports, tmp_path, run_toy
     assert run_toy(trials=1).trial(0).params == {"x": 0.5, "layers": 0, "kind": "a"}
 
 
-def test_results_of_trials_that_did_not_end_well_are_left_out(imports, tmp_path):
+def test_pruned_and_failed_trials_are_taken_and_those_that_never_ended_are_not(
+    imports, tmp_path, make_home
+):
     file = tmp_path / "after.csv"
-    rows = "0.5,0,a,0.1,COMPLETE", "0.4,0,b,0.2,PRUNED", "0.3,0,c,0.3,FAIL"
+    rows = "0.5,0,a,0.1,COMPLETE", "0.4,0,b,0.2,PRUNED", "0.3,0,b,,FAIL", "0.2,0,b,1,RUNNING"
     file.write_text(text(*rows, header="x,layers,kind,score,state"))
     said = imports(file)
-    assert "1 of 3 results" in said
-    assert "left out, line 3: its state is PRUNED" in said
-    assert "left out, line 4: its state is FAIL" in said
+    assert "3 of 4 results of after.csv (1 complete, 1 failed, 1 pruned)" in said
+    assert "left out, line 5: its state is RUNNING" in said
+    listed = command("trials", "toy", "--home", make_home()).stdout
+    assert re.search(r"line 3 +PRUNED +0.4 +0 +b", listed)
+    assert re.search(r"line 4 +FAILED +0.3 +0 +b", listed)
+
+
+def test_the_best_are_tried_anew_and_can_be_the_champion(imports, tmp_path, run_toy, make_home):
+    file = tmp_path / "found.csv"
+    rows = [f"{x},0,b,{score}" for x, score in [(0.1, 7), (-0.2, 9), (0.3, 1), (-0.2, 9), (0.4, 8)]]
+    file.write_text(text(*rows))
+    imports(file, "--again", 2)
+    sweep = run_toy(trials=6)
+    origins = [
+        row["origin"]
+        for row in json.loads(command("trials", "toy", "--json", "--home", make_home()).stdout)
+    ]
+    assert origins == ["baseline first", "imported line 3", "imported line 6", *["sampled"] * 3]
+    assert params(sweep)[1:3] == [{"x": x, "layers": 0, "kind": "b"} for x in (-0.2, 0.4)]
+    imports(file, "--again", 0, home="none")
+    assert run_toy(trials=2, home="none").trial(1).params != {"x": -0.2, "layers": 0, "kind": "b"}
+
+
+OBJECTIVE = """
+import optuna
+
+
+def objective(trial):
+    rate = trial.suggest_float("rate", 1e-3, 1.0, log=True)
+    loss = 10.0 + (trial.suggest_int("more", 1, 5) if rate < 0.1 else 0)
+    for step in range(6):
+        loss *= 1 - rate / 2
+        trial.report(loss, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned()
+    if 0.4 < rate < 0.5:
+        raise ValueError("unlucky")
+    return loss
+"""
+
+
+def test_a_study_of_an_objective_goes_on_with_it(tmp_path, make_home, monkeypatch):
+    file = tmp_path / "tune.py"
+    file.write_text(OBJECTIVE)
+    names = {}
+    exec(OBJECTIVE, names)
+    study = optuna.create_study(
+        storage=f"sqlite:///{tmp_path}/study.db", sampler=optuna.samplers.TPESampler(seed=2)
+    )
+    study.optimize(names["objective"], n_trials=25, catch=(ValueError,))
+    states = Counter(trial.state.name for trial in study.trials)
+    assert min(states.values()) > 0
+    assert set(states) == {"COMPLETE", "PRUNED", "FAIL"}
+    at = ["--space", f"{file}:objective", "--home", make_home()]
+    said = command("import", tmp_path / "study.db", *at)
+    assert said.exit_code == 0, said.output
+    each = [("complete", "COMPLETE"), ("failed", "FAIL"), ("pruned", "PRUNED")]
+    each = ", ".join(f"{states[theirs]} {ours}" for ours, theirs in each)
+    assert f"25 of 25 results of study '{study.study_name}' of study.db ({each})" in said.stdout
+    assert "not used" not in said.stdout
+    (info,) = Home(make_home()).sweeps()
+    imported = Home(make_home()).store(info.id).state().imported.trials
+    for one, trial in zip(imported, study.trials, strict=True):
+        assert one.params == trial.params
+        if trial.state.name == "PRUNED":
+            step = max(trial.intermediate_values)
+            assert one.reached == (step, trial.intermediate_values[step])
+    swept = sweeps.run(f"{file}:objective", trials=10, home=make_home(), workers=0)
+    best = sorted((t for t in study.trials if t.state.name == "COMPLETE"), key=lambda t: t.value)
+    anew = {trial.params["rate"]: trial.value for trial in map(swept.trial, range(3))}
+    assert anew == {trial.params["rate"]: trial.value for trial in best[:3]}
+    origins = swept.trials()["origin"]
+    assert list(origins.str.startswith("imported trial")) == [True] * 3 + [False] * 7
+    study.trials_dataframe().to_csv(tmp_path / "found.csv")
+    refused(tmp_path, [tmp_path / "found.csv", "--space", f"{file}:objective"], "in a study only")
 
 
 def test_what_lies_outside_is_listed_with_the_reason(imports, tmp_path, make_home):
@@ -196,11 +276,12 @@ def test_a_study_of_optuna_is_read_and_left_as_it_was(imports, tmp_path, run_toy
     study.optimize(objective, n_trials=15)
     with closing(sqlite3.connect(file)) as database:
         database.execute("PRAGMA journal_mode=WAL")
-    too_deep = sum(trial.params["depth"] == 3 for trial in study.trials if trial.number != 3)
+    too_deep = sum(trial.params["depth"] == 3 for trial in study.trials)
+    assert study.trials[3].params["depth"] < 3
     before = {path: path.read_bytes() for path in tmp_path.glob("study.db*")}
     said = imports(f"sqlite:///{file}", "--study", "mine", "--map", "depth=layers")
-    assert f"{14 - too_deep} of 15 results of study 'mine' of study.db teach its sampler" in said
-    assert "left out, trial 3: its state is PRUNED" in said
+    assert f"{15 - too_deep} of 15 results of study 'mine' of study.db ({14 - too_deep} com" in said
+    assert ", 1 pruned); the best 3 are tried anew" in said
     assert {path: path.read_bytes() for path in tmp_path.glob("study.db*")} == before
     assert len(run_toy().trials()) == 6
 
@@ -216,7 +297,7 @@ def test_a_table_of_optuna_needs_no_renaming(imports, tmp_path):
     study.add_trial(optuna.create_trial(params=given, distributions=drawn, value=0.25))
     file = tmp_path / "trials.csv"
     study.trials_dataframe().to_csv(file, index=False)
-    assert "1 of 1 results of trials.csv" in imports(file)
+    assert "1 of 1 result of trials.csv" in imports(file)
 
 
 def test_several_objectives_are_taken_by_their_names(imports, tmp_path, toy_space):
@@ -268,12 +349,12 @@ BAD = {
     "only names": (text(), [], "holds no results"),
     "torn": (text('0.5,0,"a'), [], "unexpected end of data"),
     "a name twice": (text("1,2,3", header="x,x,score"), [], "two columns are called 'x'"),
-    "all outside": (text("7,0,a,0.1"), [], "none of 1 result of found.csv lies in the space"),
+    "all outside": (text("7,0,a,0.1"), [], "none of 1 result of found.csv is complete and lies in"),
     "other names": (text("0.5,1", header="lr,acc"), [], "needed are score, x"),
     "map of nothing": (GOOD, ["--map", "lr=x"], "has no 'lr'"),
     "map without a name": (GOOD, ["--map", "x"], "write it as THEIRS=OURS"),
     "map onto another": (GOOD, ["--map", "kind=x"], "x and kind are both 'x'"),
-    "study of a file": (GOOD, ["--study", "a"], "a study is read from a file, sqlite:///PATH"),
+    "study of a file": (GOOD, ["--study", "a"], "no database, so no study 'a' can be in it"),
     "unknown option of a sweep": (GOOD, ["--sampler", "tpee"], "did you mean 'tpe'"),
     "sampler that learns nothing": (GOOD, ["--sampler", "random"], "learns nothing from results"),
     "wrong override": (GOOD, ["--set", "x=7"], "--set x=7"),
@@ -303,7 +384,8 @@ def refused(tmp_path, words, fragment):
 
 def test_a_source_that_names_nothing_is_refused(tmp_path, toy_space, migrated_database):
     space = ["--space", toy_space]
-    refused(tmp_path, ["sqlite:///no.db", *space], "name the study of Optuna (--study)")
+    refused(tmp_path, ["sqlite:///no.db", *space], "there is no such file")
+    refused(tmp_path, ["postgresql://h/no", *space], "a study is read from a file, sqlite:///PATH")
     refused(tmp_path, ["sqlite:///no.db", *space, "--study", "a"], "there is no such file")
     file = tmp_path / "study.db"
     shutil.copy(migrated_database, file)

@@ -89,7 +89,7 @@ def test_a_trial_without_an_outcome_is_left_out_and_the_others_keep_their_number
     trials = load(file, make_info()).trials
     assert [trial.user_attrs["trial"] for trial in trials] == [0, 2, 4]
     assert [trial.user_attrs["attempt"] for trial in trials] == [1, 2, 1]
-    assert read_other_study(file, "mlp", 3) == (["maximize"], trials)
+    assert read_other_study(file, "mlp", 3) == ("mlp", ["maximize"], trials)
 
 
 def test_several_objectives_have_their_names_values_and_directions(exported):
@@ -185,8 +185,8 @@ def test_a_study_of_an_older_optuna_is_read_and_stays_of_that_version(database):
     execute(database, "DROP INDEX ix_trials_study_id")
     execute(database, "UPDATE alembic_version SET version_num = 'v3.0.0.d'")
     before = database.read_bytes()
-    directions, trials = read_other_study(database, "mine", 10)
-    assert (directions, [trial.values for trial in trials]) == (["minimize"], [[0.5]])
+    name, directions, trials = read_other_study(database, None, 10)
+    assert (name, directions, [trial.values for trial in trials]) == ("mine", ["minimize"], [[0.5]])
     assert database.read_bytes() == before
     assert [path.name for path in database.parent.iterdir()] == ["study.db"]
 
@@ -223,6 +223,9 @@ def test_a_study_of_too_many_trials_is_refused(database):
     optuna.load_study(study_name="mine", storage=f"sqlite:///{database}").add_trial(
         optuna.create_trial(value=1.0)
     )
-    assert len(read_other_study(database, "mine", 2)[1]) == 2
+    assert len(read_other_study(database, "mine", 2)[2]) == 2
     with pytest.raises(UsageError, match="study 'mine' has more than 1 trials; refused"):
         read_other_study(database, "mine", 1)
+    optuna.create_study(study_name="other", storage=f"sqlite:///{database}")
+    with pytest.raises(UsageError, match="it holds mine, other; name one"):
+        read_other_study(database, None, 10)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
@@ -8,6 +9,7 @@ from search_spaces.bodies import Declared
 from search_spaces.loading import load_space
 from search_spaces.space import Component
 from sweeps.errors import UsageError
+from sweeps.journal.events import ImportedTrial
 from sweeps.study.points import point_key
 from sweeps.study.proposals import (
     Exhausted,
@@ -46,7 +48,7 @@ parameters:
 
 @pytest.fixture
 def make_proposer(tmp_path):
-    def make(text, *, sampler="tpe", seed=0, admissible=lambda *_: True):
+    def make(text, *, sampler="tpe", seed=0, admissible=lambda *_: True, imported=()):
         if sampler == "cmaes":
             need("cmaes")
         file = tmp_path / "space.yaml"
@@ -59,6 +61,7 @@ def make_proposer(tmp_path):
             sampler=factory,
             directions=["maximize"],
             admissible=admissible,
+            imported=imported,
         )
 
     return make
@@ -317,3 +320,20 @@ def test_seeds_stay_what_they_were_since_stored_trials_are_trained_again_with_th
     assert training_seed(1, 0) == 594516694
     assert (proposal_seed(0, 1, 0), proposal_seed(0, 1, 1)) == (3831201730, 1634246024)
     assert (sequence_seed(5, 0), sequence_seed(5, 8)) == (5, 1568847158)
+
+
+def test_what_was_pruned_elsewhere_teaches_and_what_failed_does_not(make_proposer):
+    def low(state):
+        """Return how many of 20 proposals lie where trials ended in a state, below 0."""
+        known = []
+        for number, x in enumerate(np.random.default_rng(0).uniform(-1, 1, 40).tolist()):
+            params, place = {"x": x, "layers": 0, "kind": "a"}, f"line {number}"
+            known.append(
+                ImportedTrial(place, params, (), state, (3, -9.0))
+                if x < 0
+                else ImportedTrial(place, params, (0.5,))
+            )
+        proposer = make_proposer(CONDITIONAL, imported=known)
+        return sum(proposer.propose().params["x"] < 0 for _ in range(20))
+
+    assert low("PRUNED") < 5 < low("FAILED")

@@ -51,7 +51,7 @@ def test_with_several_objectives_each_has_its_value(outcome):
 def test_trials_run_elsewhere_are_seen_by_samplers_and_take_no_number():
     sampler_view = SamplerView(["maximize"])
     point = Proposal({"x": 0.5}, {"x": FloatDistribution(0, 1)}, {}, "imported")
-    sampler_view.teach(point, [3.0])
+    sampler_view.teach(point, TrialOutcome(TrialState.COMPLETE, (3.0,)))
     for number in range(2):
         sampler_view.open()
         sampler_view.accept(NOTHING, keep_notes=False)
