@@ -230,7 +230,7 @@ def _described(config: SweepConfig) -> Iterator[str]:
         yield describe_objective(config)
     if config.why_sampler:
         yield f"sampler: {config.sampler_in_words}"
-    if config.parallelism.idle:
+    if config.parallelism.idle or config.parallelism.why:
         yield f"workers: {config.parallelism}"
 
 

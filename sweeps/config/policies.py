@@ -53,10 +53,12 @@ class Parallelism:
     Attributes:
         workers: Worker processes; 0 trains in the calling process.
         ask_ahead: How many trials may be in flight.
+        why: Of no workers, for the user who did not ask for that.
     """
 
     workers: int
     ask_ahead: int
+    why: str = ""
 
     @property
     def at_once(self) -> int:
@@ -70,7 +72,7 @@ class Parallelism:
 
     def __str__(self) -> str:
         if self.workers == 0:
-            return "none: one trial at once, in the calling process"
+            return f"none: one trial at once, in the calling process{self.why and f'; {self.why}'}"
         text = f"{self.workers}, {self.at_once} at once"
         if not self.idle:
             return text

@@ -37,7 +37,7 @@ from sweeps.config.sweep import (
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import code_of, is_shipped
-from sweeps.experiments.given import give
+from sweeps.experiments.given import give, packed
 from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
@@ -248,7 +248,8 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     check_split_seed(data)
     ask_ahead = _ask_ahead(options, space, existing, sampler)
     code = code_of(space.experiment, experiment)
-    workers = how_many_workers(options.workers)
+    parallelism = _parallelism(options, space, ask_ahead)
+    workers = parallelism.workers
     config = SweepConfig(
         name=name,
         home=home,
@@ -262,7 +263,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         pruner=pruner,
         ask_ahead=ask_ahead,
         order="free" if options.order == "free" else "number",
-        parallelism=Parallelism(workers, ask_ahead),
+        parallelism=parallelism,
         limits=limits_of(options, space),
         failures=failure_policy(options, workers),
         dropped_baselines=dropped,
@@ -300,6 +301,16 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     _check_baselines(config)
     _check_feasible(config)
     return config
+
+
+def _parallelism(options: RunOptions, space: Space, ask_ahead: int) -> Parallelism:
+    """Return the workers that are asked for, else one per core if they can get the experiment."""
+    if options.workers is None:
+        try:
+            packed(space.experiment)
+        except UsageError as error:
+            return Parallelism(0, ask_ahead, str(error).partition("; give workers=0")[0])
+    return Parallelism(how_many_workers(options.workers), ask_ahead)
 
 
 def _taught(config: SweepConfig, asked: str) -> SweepConfig:

@@ -155,7 +155,7 @@ class Verifier:
             experiment: Import path of the experiment of the confirmation.
         """
         if self._is_able:
-            with contextlib.suppress(OSError):  # it cannot start, or has ended: `verify` says so
+            with contextlib.suppress(OSError, UsageError):  # `verify` says so
                 self._ask(store, record.key, experiment)
 
     def verify(
@@ -185,6 +185,8 @@ class Verifier:
             return unchecked(f"it took longer than {LONGEST_SECONDS:.0f} s")
         except OSError as error:
             return unchecked(f"no process could be started: {error}")
+        except UsageError as error:  # it lives in this process only
+            return unchecked(str(error))
         try:
             return msgspec.json.decode(answers, type=VerificationConclusion)
         except msgspec.DecodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import math
@@ -235,7 +236,8 @@ def replay_recorded(
     """Train a recorded trial again with its experiment and its data, and compare it.
 
     A worker trains it, with the threads and the environment of the first training. If it differs,
-    it may have been trained without workers, so it is trained in this process, too.
+    it may have been trained without workers, so it is trained in this process, too; what no other
+    process can have, only in this.
 
     Args:
         store: The records of its sweep.
@@ -253,7 +255,10 @@ def replay_recorded(
     worker = None
     if workers:
         folder = experiment_folder(info, store.folder.parent)
-        worker = make_preload(info.experiment, folder, data, [__name__], configs=[record.config])
+        with contextlib.suppress(UsageError):  # no other process can have it: this one trained it
+            worker = make_preload(
+                info.experiment, folder, data, [__name__], configs=[record.config]
+            )
     replayed = replay(record, experiment, data, worker, info.id)
     if worker is not None and not (replayed.is_bit_equal or replayed.surroundings):
         here = replay(record, experiment, data, sweep=info.id)

@@ -216,6 +216,17 @@ def test_what_no_other_process_can_have_is_refused_with_workers_only(make_home, 
     assert len(sweeps.run(function, trials=2, workers=0, **options).trials) == 2
 
 
+def test_what_no_other_process_can_have_is_trained_in_this_one_and_that_is_said_once(
+    make_home, unpicklable, capsys
+):
+    study = sweeps.run(holding(unpicklable["lock"]), trials=4, home=make_home(), progress="plain")
+    assert len(study.trials) == 4
+    said = capsys.readouterr().err
+    assert said.count("one trial at once, in the calling process; ") == 1
+    assert "cannot be handed over to worker processes (TypeError: " in said
+    assert sweeps.replay(study.sweep, 1).is_bit_equal
+
+
 @pytest.mark.parametrize("name", ["file", "lock"])
 def test_a_value_whose_change_is_not_noticed_is_named(make_home, unpicklable, name, capsys):
     function = holding(unpicklable[name])
