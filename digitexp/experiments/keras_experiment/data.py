@@ -11,12 +11,13 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from digitexp.tensorflow_setup import start_tensorflow
 from sweeps.capabilities import rolling_origin
+from sweeps.wording import counted
 
 
 def arrays_of(value: Any) -> dict[str, Any]:
@@ -96,8 +97,8 @@ class Parts:
         dataset_seed: Seed under which datasets are built; None: the seed of each trial, since no
             seed decides which examples validate.
         irreproducible: Why the same seed may give another result on them; None as a rule.
-        fold: (x, y) of a fold, which scores a training in place of the validation part; that one
-            then only says when to stop. None in a search.
+        fold: (x, y) of a fold, or a dataset, which scores a training in place of the validation
+            part; that one then only says when to stop. None in a search.
         groups: (n_train,) the group of each training example; None without groups.
         ordered: Whether examples are in time order, the oldest first.
         weights: (n_train,) how much each training example counts; None if all count alike.
@@ -117,7 +118,7 @@ class Parts:
     examples: str | None = None
     dataset_seed: int | None = None
     irreproducible: str | None = None
-    fold: tuple[Any, Any] | None = None
+    fold: Any = None
     groups: np.ndarray | None = None
     ordered: bool = False
     weights: np.ndarray | None = None
@@ -129,13 +130,35 @@ class Parts:
         """Whether the parts are datasets, which no other process can be given."""
         return not isinstance(self.train, tuple)
 
+    @property
+    def scoring(self) -> Any:
+        """The part that scores: (x, y), or a dataset."""
+        return self.validation if self.fold is None else self.fold
+
     def scoring_batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield the part that scores as (x, y), in one order for both."""
         if not self.is_dataset:
-            yield self.validation if self.fold is None else self.fold
+            yield self.scoring
             return
-        for x, y, *_ in self.validation:
+        for x, y, *_ in self.scoring:
             yield x, mapped(np.asarray, y)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of examples, from 0, that a function of the user's makes datasets of.
+
+    Attributes:
+        train: (n,) those that train, in order of number, as the others are.
+        validation: Those that say when to stop, and in a search score.
+        fold: Those that score in a fold; None in a search.
+        groups: The group of each that trains; None without groups.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    fold: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
 
 def read_parts(
@@ -451,6 +474,8 @@ def _sizes(value: Any) -> str:
 
 FEWEST_GROUPS = 6
 """So many groups leave four to train on, one a fold, beside one that validates."""
+FEWEST_EXAMPLES = 20
+"""So many numbers can be split, and what trains be divided into folds."""
 STOPPING_SHARE = 0.1
 """Part of the training examples of a fold that only says when to stop."""
 
@@ -471,34 +496,63 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
     Yields:
         The parts of a fold, and the numbers of its examples in the training part of the search.
     """
+    (x, y), more = parts.train, parts.validation
+    order = parts.groups, parts.ordered, parts.gap
+    for train, stopping, scoring in _folds(_rows(y), _labels(y, task), *order, seed, n):
+        trained, weights = _taken(x, y, train), parts.weights
+        if parts.ordered:
+            weights = None if weights is None else weights[train]
+        else:
+            trained = joined([trained[0], more[0]]), joined([trained[1], more[1]])
+            weights = _weights_of_all(parts, train)
+        yield _fold(parts, trained, stopping, scoring, weights), scoring
+
+
+def folds_of_numbers(
+    numbers: Numbers, seed: int, n: int, *, ordered: bool, gap: int
+) -> Iterator[tuple[Numbers, np.ndarray]]:
+    """Divide numbers as `folds_of` divides arrays, but for the shares of classes."""
+    own = numbers.train
+    for train, stopping, scoring in _folds(len(own), None, numbers.groups, ordered, gap, seed, n):
+        trained = own[train]
+        if not ordered:
+            trained = np.sort(np.concatenate([trained, numbers.validation]))
+        yield Numbers(trained, own[stopping], own[scoring]), scoring
+
+
+def _folds(
+    rows: int,
+    labels: np.ndarray | None,
+    groups: np.ndarray | None,
+    ordered: bool,
+    gap: int,
+    seed: int,
+    n: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the rows of each fold that train, that say when to stop, and that score."""
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
-    (x, y), more, groups = parts.train, parts.validation, parts.groups
-    if parts.ordered:
-        for past, scoring in rolling_origin(_rows(y), seed, n):
-            earlier = _before(past, groups, scoring, parts.gap)
+    if ordered:
+        for past, scoring in rolling_origin(rows, seed, n):
+            earlier = _before(past, groups, scoring, gap)
             before, last = _last_apart(earlier, STOPPING_SHARE)
-            before = _before(before, groups, last, parts.gap)
-            weights = None if parts.weights is None else parts.weights[before]
-            yield _fold(parts, _taken(x, y, before), last, scoring, weights), scoring
+            yield _before(before, groups, last, gap), last, scoring
         return
-    labels = _labels(y, task)
     is_rare = labels is not None and np.bincount(labels)[np.unique(labels)].min() < n
     if groups is not None or is_rare:
         labels = None  # whole groups, or a class that is not in every fold
     kind = KFold if labels is None else StratifiedKFold
     kind = kind if groups is None else GroupKFold
     divide = kind(n, shuffle=True, random_state=seed)
-    for rest, scoring in divide.split(np.arange(_rows(y)), labels, groups):
+    for rest, scoring in divide.split(np.arange(rows), labels, groups):
         train, stopping = _divided(rest, STOPPING_SHARE, seed, labels, groups)
-        own = _taken(x, y, np.sort(train))
-        trained = joined([own[0], more[0]]), joined([own[1], more[1]])
-        weights = _weights_of_all(parts, np.sort(train))
-        yield _fold(parts, trained, np.sort(stopping), scoring, weights), scoring
+        yield np.sort(train), np.sort(stopping), scoring
 
 
-def everything_of(parts: Parts) -> Parts:
+def everything_of(parts: Parts | Numbers) -> Parts | Numbers:
     """Return parts whose training part is all examples of the search; the other part stays."""
+    if isinstance(parts, Numbers):
+        return replace(parts, train=np.sort(np.concatenate([parts.train, parts.validation])))
     (x, y), (x_val, y_val) = parts.train, parts.validation
     train = joined([x, x_val]), joined([y, y_val])
     weights = _weights_of_all(parts, np.arange(_rows(y)))
@@ -585,14 +639,41 @@ def _split(
     In time order the last examples validate.
     """
     x, y = part
-    rows = np.arange(_rows(y))
-    if ordered:
-        train, validation = _last_apart(rows, VALIDATION_SHARE)
-        train = _before(train, groups, validation, gap)
-    else:
-        train, validation = _divided(rows, VALIDATION_SHARE, split_seed, _labels(y, task), groups)
+    labels = _labels(y, task)
+    train, validation = _apart(np.arange(_rows(y)), split_seed, labels, groups, ordered, gap)
     indices = np.concatenate([train, validation])
     return _taken(x, y, train), _taken(x, y, validation), indices
+
+
+def _apart(
+    rows: np.ndarray,
+    split_seed: int,
+    labels: np.ndarray | None,
+    groups: np.ndarray | None,
+    ordered: bool,
+    gap: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of a search that train, and those that validate."""
+    if ordered:
+        train, validation = _last_apart(rows, VALIDATION_SHARE)
+        return _before(train, groups, validation, gap), validation
+    return _divided(rows, VALIDATION_SHARE, split_seed, labels, groups)
+
+
+def numbers_of(
+    examples: int, split_seed: int, groups: Any = None, *, ordered: bool = False, gap: int = 0
+) -> Numbers:
+    """Split the numbers of so many examples; for the other arguments see `read_parts`.
+
+    Raises:
+        ValueError: There are too few, or the groups are not theirs.
+    """
+    if examples < FEWEST_EXAMPLES:
+        raise ValueError(f"examples {examples}: give {FEWEST_EXAMPLES} or more, or no number")
+    groups = None if groups is None else _check_groups(groups, examples)
+    apart = _apart(np.arange(examples), split_seed, None, groups, ordered, gap)
+    train, validation = map(np.sort, apart)
+    return Numbers(train, validation, groups=None if groups is None else groups[train])
 
 
 def _before(past: np.ndarray, groups: np.ndarray | None, later: np.ndarray, gap: int) -> np.ndarray:
@@ -680,7 +761,9 @@ def built_with(seed: int, split_seed: int) -> Iterator[None]:
         np.random.set_state(states[1])
 
 
-def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Parts:
+def read_datasets(
+    build: Callable[[], Any], task: Tasks, split_seed: int, numbers: Numbers | None = None
+) -> Parts:
     """Check that trials can be trained on datasets, and compared by them.
 
     As a rule the validation set is read once, and one batch of the training set.
@@ -689,6 +772,7 @@ def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Par
         build: Returns (training, validation); new ones each time, if they can be made anew.
         task: Task of each output; decides which targets are allowed.
         split_seed: Seed of Python's and NumPy's random numbers.
+        numbers: Of which examples the datasets are made; None if that is not known.
 
     Raises:
         ValueError: Trials cannot; the message says why, and what to do.
@@ -707,6 +791,8 @@ def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Par
         raise ValueError("data: the validation dataset is empty")
     x, y = (joined(column) for column in zip(*batches, strict=True))
     check_arrays(x, y, task)
+    if numbers is not None:
+        check_count(_rows(y), len(numbers.validation))
     examples = _examples(batches)
     if not _holds_the_same(validation, batches[0], examples):
         raise ValueError(
@@ -719,8 +805,8 @@ def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Par
     return Parts(
         train=train,
         validation=validation,
-        n_train=None,
-        n_validation=len(y),
+        n_train=None if numbers is None else len(numbers.train),
+        n_validation=_rows(y),
         classes=classes_of(y, task),
         inputs=described(x),
         digest=digest_of(*named_arrays(x, y)),
@@ -729,6 +815,54 @@ def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Par
         dataset_seed=split_seed if is_split_by_seed else None,
         irreproducible=_why_irreproducible(first, pair(split_seed)[0]),
     )
+
+
+def check_count(examples: int, numbers: int) -> None:
+    """Refuse a validation dataset that has not one example a number."""
+    if examples != numbers:
+        raise ValueError(
+            f"data: {counted(numbers, 'number')} to validate, and the validation dataset has "
+            f"{counted(examples, 'example')}; give one example a number, in their order"
+        )
+
+
+PROBED: Final = 3
+"""So many examples of a fold show whether they come in the order of their numbers."""
+
+
+def check_order(load: Callable[..., Any], numbers: Numbers, scoring: Any) -> None:
+    """See that a fold's examples come in the order of their numbers, by some of its first ones.
+
+    Verdicts compare trainings example by example.
+
+    Args:
+        load: Numbers that train, numbers that validate -> two batched datasets.
+        numbers: Those of the fold.
+        scoring: The dataset of the examples that score.
+
+    Raises:
+        ValueError: They do not.
+    """
+    assert numbers.fold is not None
+    _, few = load(numbers.train, numbers.fold[: 2 * PROBED : 2])
+    seen = _first_digests(scoring, 2 * PROBED)[::2]
+    if len(seen) < min(PROBED, len(numbers.fold)) or seen != _first_digests(few, PROBED):
+        raise ValueError(
+            "data: the validation dataset does not have one example a number, in their order; "
+            "shuffle, augment and repeat the training dataset only"
+        )
+
+
+def _first_digests(dataset: Any, most: int) -> list[str]:
+    """Return a digest of each of the first examples of a dataset."""
+    found: list[str] = []
+    for batch in dataset:
+        x, y = _batch_arrays(batch)
+        for row in range(min(_rows(y), most - len(found))):
+            found.append(_examples([(_taken(x, y, np.array([row])))]))
+        if len(found) == most:
+            break
+    return found
 
 
 def _check(dataset: Any, which: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +15,22 @@ import numpy as np
 from digitexp.config import DEFAULTS
 from digitexp.experiments.exporting import combined, save, write_for_elsewhere
 from digitexp.experiments.keras_experiment.data import (
+    Numbers,
     Parts,
     Tasks,
     are_datasets,
     arrays_of,
     built_with,
     by_name,
+    check_order,
     classes_of,
     digest_of,
     everything_of,
     folds_of,
+    folds_of_numbers,
     mapped,
     named_arrays,
+    numbers_of,
     read_datasets,
     read_parts,
     read_test,
@@ -207,6 +211,7 @@ class KerasExperiment:
         class_names: Sequence[str] | None = None,
         monitor: str = "val_loss",
         gap: int = 0,
+        examples: int | None = None,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -222,7 +227,10 @@ class KerasExperiment:
                 default, or a text or None; other defaults stay. Build datasets in a
                 function: it is called for every trial, under the seed of the trial, so that no
                 trial depends on another one, and a shuffle needs no seed. A sweep on datasets
-                that shuffle and are given as objects is tagged `reproducible=false`.
+                that shuffle and are given as objects is tagged `reproducible=false`. With
+                `examples`, a function of two arrays of numbers, of the examples that train and of
+                those that validate, which returns the two datasets: those of a search, and of each
+                fold of a confirmation. The second has one example a number, in their order.
             parameters: What `build` reads, by name: a default value, which also says the type, or
                 a `ParameterInfo` with limits.
             task: `classification` (accuracy, confusion matrix; of targets of 0 and 1 that give an
@@ -259,12 +267,21 @@ class KerasExperiment:
                 `metrics`, which says which way is better.
             gap: Of ordered examples, so many lie unused between those that train and those that
                 score: as many as their windows overlap (purging), or as a forecast looks ahead.
+            examples: How many examples there are, numbered from 0, of which the function `data`
+                makes datasets. With it datasets have folds, `groups` and `ordered`.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
                 that no space could write; or `task` is none of those above, or takes no class
-                weights or names; or there is a gap without an order, or no such `monitor`.
+                weights or names; or there is a gap without an order, or no such `monitor`; or there
+                are `examples`, but no function.
         """
+        if examples is not None and not callable(data):
+            raise ValueError(
+                f"examples {examples}: data is {type(data).__name__}; give a function of the "
+                "numbers that train and of those that validate, which returns two batched tf.data "
+                "datasets"
+            )
         if (gap and not ordered) or gap < 0:
             raise ValueError(f"gap {gap}: it is for ordered examples, and a number from 0 on")
         if class_weight is not None and task != "classification":
@@ -292,7 +309,7 @@ class KerasExperiment:
                 f"there are {', '.join(name for name in watched if name)}"
             )
         self._monitored = monitor, -1 if watched[monitor] == "maximize" else 1
-        self._gap = gap
+        self._gap, self._examples = gap, examples
         self._build, self._data, self._task = build, data, task
         self._callbacks, self._groups, self.ordered = callbacks, groups, ordered
         self._test, self._class_weight = test, class_weight
@@ -327,7 +344,8 @@ class KerasExperiment:
                 **({} if names is None else {"class_names": names}),
                 **(anew if parts.is_dataset else {}),
             },
-            payload=None if parts.is_dataset else parts,  # every trial builds its own datasets
+            # Every trial builds its own datasets.
+            payload=self._numbers(split_seed) if parts.is_dataset else parts,
             irreproducible=parts.irreproducible,
         )
 
@@ -345,7 +363,7 @@ class KerasExperiment:
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine; the time that a user's model takes is not known in advance."""
         engine = str(self._params(config)["engine"])
-        if data.payload is None:
+        if not isinstance(data.payload, Parts):
             engine, reason = "keras", "its data are tf.data datasets"
         elif engine != "auto":
             reason = "asked for"
@@ -415,7 +433,7 @@ class KerasExperiment:
 
             return run_trial(
                 lambda: self._build(self._params(spec.config)),
-                data.payload or self._built_anew(data, spec.seed),
+                self._parts(data, spec.seed),
                 self._params(spec.config),
                 spec,
                 on_epoch,
@@ -435,11 +453,18 @@ class KerasExperiment:
         """
         if data.payload is None:
             raise ValueError(
-                "data: fresh folds cannot be made of tf.data datasets; give (x, y) as arrays"
+                "data: fresh folds cannot be made of tf.data datasets; give (x, y) as arrays, or a "
+                "function of the numbers that train and those that validate: "
+                "KerasExperiment(..., examples=...)"
             )
         given = None if self.ordered else data.payload.groups
         numbers = None if given is None else np.unique(given, return_inverse=True)[1]
-        for parts, samples in folds_of(data.payload, self._task, seed, n):
+        divided: Iterable[tuple[Parts | Numbers, np.ndarray]]
+        if isinstance(data.payload, Numbers):
+            divided = folds_of_numbers(data.payload, seed, n, ordered=self.ordered, gap=self._gap)
+        else:
+            divided = folds_of(data.payload, self._task, seed, n)
+        for parts, samples in divided:
             groups = None if numbers is None else numbers[samples]
             yield Fold(replace(data, payload=parts), samples, groups)
 
@@ -490,7 +515,7 @@ class KerasExperiment:
 
     def validation_truth(self, data: PreparedData) -> np.ndarray | None:
         """Return the target of each validation example; None of several outputs, or of datasets."""
-        if data.payload is None or isinstance(self._task, Mapping):
+        if not isinstance(data.payload, Parts) or isinstance(self._task, Mapping):
             return None
         (y,) = arrays_of(data.payload.validation[1]).values()
         return np.asarray(y)
@@ -582,7 +607,7 @@ class KerasExperiment:
         from digitexp.experiments.keras_experiment.models import answers
 
         seed = data.info["split_seed"]
-        parts = data.payload or self._built_anew(data, seed)
+        parts = self._parts(data, seed)
         if parts.is_dataset:
             again = (parts, self._built_anew(data, seed), self._built_anew(data, seed + 1))
             if len({reading_digest(one) for one in (parts, *again)}) > 1:
@@ -678,37 +703,68 @@ print(model.predict(inputs, verbose=0))
     def _read(self, source: str | None, split_seed: int) -> Parts:
         has_tensorflow = "tensorflow" in sys.modules  # with our settings; data may need a seed
         with built_with(split_seed, split_seed) if has_tensorflow else nullcontext():
-            data = _given(self._data, source)
+            data = self._load(source, numbers := self._numbers(split_seed))
+        if numbers is not None and not are_datasets(data):
+            raise ValueError(
+                f"data: received {type(data).__name__}; with examples={self._examples} return two "
+                "batched tf.data datasets"
+            )
         if are_datasets(data):  # built once more, as for a trial: under a seed, by our settings
-            if self._groups is not None:
+            if self._groups is not None and numbers is None:
                 raise ValueError("groups: tf.data datasets are split already; leave groups out")
-            if self.ordered:
+            if self.ordered and numbers is None:
                 raise ValueError("ordered: tf.data datasets are split already; leave ordered out")
             if self._class_weight is not None:
                 raise ValueError("class_weight: weigh the examples in the tf.data datasets")
-            return read_datasets(lambda: _given(self._data, source), self._task, split_seed)
+            return read_datasets(
+                lambda: self._load(source, numbers), self._task, split_seed, numbers
+            )
         groups = self._groups() if callable(self._groups) else self._groups
         return read_parts(data, self._task, split_seed, groups, ordered=self.ordered, gap=self._gap)
+
+    def _numbers(self, split_seed: int) -> Numbers | None:
+        """Return the numbers of which a search makes its datasets; None of other data."""
+        if self._examples is None:
+            return None
+        groups = self._groups() if callable(self._groups) else self._groups
+        return numbers_of(self._examples, split_seed, groups, ordered=self.ordered, gap=self._gap)
+
+    def _load(self, source: str | None, numbers: Numbers | None) -> Any:
+        """Return the data as they are given, or what their function makes of numbers."""
+        if numbers is None:
+            return _given(self._data, source)
+        if source is not None:
+            raise ValueError(f"data {source!r}: the data function takes numbers; leave --data out")
+        with without_chatter():
+            return self._data(numbers.train, numbers.validation)
+
+    def _parts(self, data: PreparedData, seed: int) -> Parts:
+        return data.payload if isinstance(data.payload, Parts) else self._built_anew(data, seed)
 
     def _built_anew(self, data: PreparedData, seed: int) -> Parts:
         """Return the datasets of one trial, whose state no other trial has touched.
 
         A set that shuffles has a state, which goes on from one reading to the next.
         """
-        info = data.info
+        info, numbers, fold = data.info, data.payload, None
         fixed = info["dataset_seed"]
         with built_with(seed if fixed is None else fixed, info["split_seed"]):
-            train, validation = _given(self._data, info["source"])
+            train, validation = self._load(info["source"], numbers)
+            if numbers is not None and numbers.fold is not None:
+                _, fold = self._load(None, replace(numbers, validation=numbers.fold))
+                check_order(self._data, numbers, fold)
         return Parts(
             train=train,
             validation=validation,
             n_train=None,
-            n_validation=info["n_validation"],
+            n_validation=info["n_validation"] if fold is None else len(numbers.fold),
             classes=info["classes"],
             inputs=info["inputs"],
             digest=data.digest,
             split_digest=data.split_digest,
-            examples=info["validation_examples"],
+            examples=info["validation_examples"] if fold is None else None,
+            fold=fold,
+            ordered=self.ordered,
         )
 
 

@@ -21,6 +21,7 @@ from digitexp.experiments.keras_experiment.data import (
     Tasks,
     arrays_of,
     by_name,
+    check_count,
     classes_of,
     joined,
     mapped,
@@ -445,6 +446,8 @@ def predict(outputs: Callable[[Any], Any], parts: Parts) -> tuple[Any, Any]:
             "no two trials could be compared; have it build the same set each time"
         )
     predictions, targets = (joined(column) for column in zip(*found, strict=True))
+    if parts.is_dataset and parts.fold is not None:
+        check_count(len(next(iter(arrays_of(targets).values()))), parts.n_validation)
     return predictions, targets
 
 
@@ -590,8 +593,11 @@ def _judged(
         metrics |= recalls(arrays["confusion"][0], class_names)
     if parts.fold is None:
         return metrics, arrays
-    x = parts.fold[0]
-    own, scores = _scores_apart(model, x, true, predicted, judged, task, more, parts.classes)
+    if parts.is_dataset:
+        given = {"x": parts.fold.map(lambda x, y, *_: (x, y))}  # scores count all alike
+    else:
+        given = {"x": parts.fold[0], "y": true, "batch_size": 4096}
+    own, scores = _scores_apart(model, given, true, predicted, judged, task, more, parts.classes)
     return metrics | own, arrays | (without_samples(scores) if parts.ordered else scores)
 
 
@@ -625,13 +631,14 @@ def evaluate(
     predicted = _outputs(model, x)
     classes = classes_of(y, task)
     judged, _ = judge(predicted, y, task, classes, _outputs_of(model))
-    metrics, scores = _scores_apart(model, x, y, predicted, judged, task, more, classes)
+    given = {"x": x, "y": y, "batch_size": 4096}
+    metrics, scores = _scores_apart(model, given, y, predicted, judged, task, more, classes)
     return judged | metrics, scores
 
 
 def _scores_apart(
     model: Any,
-    x: Any,
+    given: Mapping[str, Any],
     y: Any,
     predicted: Any,
     judged: Mapping[str, float],
@@ -639,7 +646,7 @@ def _scores_apart(
     more: Mapping[str, str],
     classes: Any,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Score samples that did not stop the training.
+    """Score samples that did not stop the training; `model.evaluate` takes them as `given`.
 
     Returns:
         The loss and further metrics; and arrays: metrics sample by sample, and the predictions of a
@@ -653,7 +660,7 @@ def _scores_apart(
         metrics["best_val_loss"] = float(losses.mean())
     if losses is None or more:
         with known_warnings_ignored():  # these may be no means over samples
-            found = model.evaluate(x, y, batch_size=4096, verbose=0, return_dict=True)
+            found = model.evaluate(**given, verbose=0, return_dict=True)
         metrics["best_val_loss"] = float(found["loss"])
         metrics |= {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
     known = {**judged, **{name: metrics[name] for name in more}}

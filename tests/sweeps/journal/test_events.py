@@ -100,6 +100,8 @@ def values_of(kind):  # noqa: C901, PLR0911, PLR0912 - a line a type
             return st.one_of(*map(values_of, types))
         case inspect.ListType(item_type=item):
             return st.lists(values_of(item), max_size=3)
+        case inspect.TupleType(item_types=items):
+            return st.tuples(*map(values_of, items))
         case inspect.VarTupleType(item_type=item):
             return st.lists(values_of(item), max_size=3).map(tuple)
         case inspect.DictType(key_type=key, value_type=value):

@@ -174,6 +174,111 @@ def test_datasets_have_no_folds():
         list(streamed.folds(streamed.prepare(None, 0), 0, 4))
 
 
+def numbered(change=lambda data: data, examples=120, **options):
+    """Return an experiment whose datasets are made of numbers; the first input is the number."""
+
+    def load(train, validation):
+        import tensorflow as tf
+
+        x, y = classes()
+        x[:, 0] = np.arange(120) / 120
+
+        def of(numbers):
+            return tf.data.Dataset.from_tensor_slices((x[numbers], y[numbers]))
+
+        return of(train).shuffle(120).batch(16), change(of(validation)).batch(50)
+
+    return KerasExperiment(
+        build, load, {}, examples=examples, metrics={"auc": "maximize"}, name="numbered", **options
+    )
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("options", [{}, {"groups": PATIENTS}, {"ordered": True, "gap": 2}])
+def test_each_number_that_scored_no_trial_scores_one_fold(options):
+    experiment = numbered(**options)
+    data = experiment.prepare(None, 3)
+    search = data.payload
+    assert (data.info["n_train"], data.info["n_validation"]) == tuple(
+        map(len, (search.train, search.validation))
+    )
+    for seed in (0, 1):
+        scored = []
+        for fold in experiment.folds(data, seed, 4):
+            own = fold.data.payload
+            parts = [own.train, own.validation, own.fold]
+            assert [*own.fold] == [*search.train[fold.samples]]
+            assert sum(map(len, parts)) == len({*np.concatenate(parts)})
+            if "groups" in options:
+                sets = [{*PATIENTS[part]} for part in parts]
+                assert sum(map(len, sets)) == len(set.union(*sets))
+                assert len(fold.groups) == len(fold.samples)
+            if "ordered" in options:
+                assert own.train.max() < own.validation.min() - 2
+                assert own.validation.max() < own.fold.min() - 2
+            else:
+                assert {*search.validation} <= {*own.train}
+            scored += [*own.fold]
+        assert len(scored) == len({*scored})
+        assert "ordered" in options or sorted(scored) == [*search.train]
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_training_on_datasets_is_scored_on_its_fold_sample_by_sample():
+    experiment = numbered()
+    on_folds = FoldExperiment(experiment, "own:it@folds")
+    data = on_folds.prepare(None, 0)
+    config = {"epochs": 2, "block": 6}
+    result = checked(on_folds.train(TrialSpec("s", 0, 1, 5, config), data, lambda *_: None))
+    for name in ("best_val_accuracy", "best_val_loss", "best_val_auc"):
+        values = result.arrays[f"{name}_by_sample"]
+        assert values.shape == result.arrays["fold_samples"].shape
+        assert values.mean() == pytest.approx(result.metrics[name], rel=1e-5)
+    model = on_folds.load_model(config, result.weights, data.info)
+    numbers = list(experiment.folds(data, 1, 4))[2].data.payload.fold
+    x, y = classes()
+    x[:, 0] = np.arange(120) / 120
+    right = (np.asarray(model(x[numbers]))[:, 0] > 0.5) == y[numbers]
+    assert result.arrays["best_val_accuracy_by_sample"].tolist() == right.tolist()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data.shuffle(90, seed=1), "one example a number, in their order"),
+        (lambda data: data.repeat(2), "24 numbers to validate, and .* has 48 examples"),
+        (lambda data: data.take(3), "24 numbers to validate, and .* has 3 examples"),
+    ],
+)
+def test_datasets_that_are_not_those_of_their_numbers_are_refused(change, said):
+    experiment = numbered(change)
+
+    def confirm():
+        data = experiment.prepare(None, 0)
+        fold = next(iter(experiment.folds(data, 0, 4)))
+        experiment.train(TrialSpec("s", 0, 1, 5, {"epochs": 1}), fold.data, lambda *_: None)
+
+    with pytest.raises(ValueError, match=said):
+        confirm()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"data": (1, 2)}, "examples 120: data is tuple; give a function of the numbers"),
+        ({"examples": 19}, "examples 19: give 20 or more"),
+        ({"data": lambda train, validation: (train, validation)}, "return two batched tf.data"),
+        ({"groups": PATIENTS[:7]}, r"groups: \(7,\) for 120 examples"),
+    ],
+)
+def test_numbers_without_datasets_are_refused(given, said):
+    options = {"data": classes, "examples": 120, **given}
+    with pytest.raises(ValueError, match=said):
+        KerasExperiment(build, parameters={}, **options).prepare(None, 0)
+
+
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
