@@ -19,7 +19,7 @@ from search_spaces.errors import HALF, HALF_CHARACTER, SpaceError, did_you_mean,
 from search_spaces.errors import Path as KeyPath
 from search_spaces.objectives import MOST, Direction, ObjectiveFunction, in_words
 from search_spaces.parameters import Value
-from search_spaces.python_space import folder_of, import_object, path_of, takes_fold
+from search_spaces.python_space import folder_of, import_object, path_of, scored_by, takes_fold
 from search_spaces.space import Component, Defaults, Space
 from search_spaces.values import parse_scalar
 
@@ -341,6 +341,7 @@ def _of_objective(
             "that the function returns, such as minimize,maximize"
         )
     takes_fold(path, function)  # refuses what is no objective function
+    scored_by(path, function)  # refuses one that is tuned on the test set
     pruner = Component("median" if len(directions) == 1 else "none")
     own = ObjectiveFunction(path, tuple(directions))
     name = re.sub(r"\W+", "", path.rpartition(":")[2].rpartition(".")[2]) or "objective"

@@ -8,11 +8,13 @@ what it defines; a notebook has no such name.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib
 import inspect
 import itertools
 import json
+import re
 import sys
 import sysconfig
 import textwrap
@@ -194,6 +196,106 @@ def takes_fold(path: str, function: Callable[..., Any]) -> bool:
             "and a fold if it can be confirmed: objective(trial, fold)"
         )
     return len(needed) == 2 or any(one.name == "fold" for one in places[1:2])
+
+
+_OF_TEST: Final = re.compile(r"(?<![a-z])test(?:s|ing|set)?(?![a-z])", re.IGNORECASE)
+"""A name with this is one of a test set."""
+
+
+def scored_by(path: str, function: Callable[..., Any]) -> tuple[str, str]:
+    """Return what an objective function returns, in its own words, as `clf.score(x_test, y_test)`.
+
+    Returns:
+        The expression, and a name in it that says `test` where the function's name does not; each
+        empty if there is none, the text cannot be read, or it is long.
+
+    Raises:
+        SpaceError: It calls what it returns a score of the test set, by the name of a variable, or
+            of an attribute or a metric that it notes; and its own name does not say so.
+    """
+    node, first_line = _parsed(function)
+    if node is None:
+        return "", ""
+    is_meant = _OF_TEST.search(path.rpartition(":")[2]) is not None
+    scores = [node.body] if isinstance(node, ast.Lambda) else []
+    noted: dict[str, list[str]] = {}  # by what is noted, its names
+    for one in _own_nodes(node):
+        if isinstance(one, ast.Return) and one.value is not None:
+            scores.append(one.value)
+        match one:
+            case ast.Call(args=[ast.Constant(value=str(name)), value, *_]):
+                noted.setdefault(ast.dump(_bare(value)), []).append(name)
+    for score in scores:
+        for one in map(_bare, score.elts if isinstance(score, ast.Tuple | ast.List) else [score]):
+            names = [*_called(one), *noted.get(ast.dump(one), [])]
+            on_test = [name for name in names if _OF_TEST.search(name)]
+            if on_test and not is_meant:
+                text = ast.unparse(score)
+                called = "" if on_test[0] == text else f", which it calls {on_test[0]}"
+                raise SpaceError(
+                    f"{path}: line {first_line + score.lineno - 1} returns {text}{called}; the "
+                    "test set is for the end: return a score of a validation set (if it is one, "
+                    "call it so), or say `test` in the name of the function if this is meant"
+                )
+    text = " or ".join(dict.fromkeys(map(ast.unparse, scores)))
+    if len(text) > _SHOWN_CHARACTERS:
+        return "", ""
+    names = [one.id for score in scores for one in ast.walk(score) if isinstance(one, ast.Name)]
+    return text, "" if is_meant else next(filter(_OF_TEST.search, names), "")
+
+
+_SHOWN_CHARACTERS: Final = 80
+
+
+def _parsed(
+    function: Callable[..., Any],
+) -> tuple[ast.FunctionDef | ast.Lambda | None, int]:
+    """Return the syntax of a function, and the line where its text begins; None if it has none."""
+    function = inspect.unwrap(function)
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__code__") and not inspect.ismethod(function):
+        function = type(function).__call__
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        return None, 0
+    found = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.Lambda)]
+    if not found or (isinstance(found[0], ast.Lambda) and len(found) > 1):
+        return None, 0
+    return found[0], max(first, 1)
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a function consists of, but for functions and classes inside it."""
+    inner = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, inner):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _bare(value: ast.expr) -> ast.expr:
+    """Return x of `-x`, `float(x)`, `round(x, 3)` and `x.item()`."""
+    match value:
+        case ast.UnaryOp(operand=inner):
+            return _bare(inner)
+        case ast.Call(func=ast.Name(id="float" | "round"), args=[inner, *_]):
+            return _bare(inner)
+        case ast.Call(func=ast.Attribute(value=inner, attr="item"), args=[]):
+            return _bare(inner)
+    return value
+
+
+def _called(value: ast.expr) -> list[str]:
+    """Return the name by which a function knows a value, if it has one."""
+    match value:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return [name]
+        case ast.Subscript(slice=ast.Constant(value=str(name))):
+            return [name]
+    return []
 
 
 def is_guarded() -> bool:

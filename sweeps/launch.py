@@ -12,6 +12,7 @@ from typing import Any
 from search_spaces.mapping import lies_in
 from search_spaces.objectives import ObjectiveFunction
 from search_spaces.parameters import Value
+from search_spaces.python_space import scored_by
 from sweeps.analysis.summary import Summary, champion_of, summarize
 from sweeps.capabilities import SupportsFiles, SupportsWarmUpFor
 from sweeps.config.options import RunOptions
@@ -23,6 +24,7 @@ from sweeps.executors import Executor, InProcessExecutor
 from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at, parse_cluster
 from sweeps.experiments.given import UNCOUNTED
 from sweeps.experiments.loading import script_facts
+from sweeps.experiments.objective import ObjectiveExperiment
 from sweeps.home import Home
 from sweeps.journal.events import Retried
 from sweeps.progress import Mode, Progress, make_progress
@@ -240,6 +242,11 @@ def describe_objective(config: SweepConfig) -> str:
     what = "the value" if len(ways) == 1 else "the values"
     path = ObjectiveFunction.from_experiment(config.space.experiment).path
     text = f"{' and '.join(ways)} {what} that {path} returns (direction)"
+    if isinstance(config.experiment, ObjectiveExperiment):
+        returned, on_test = scored_by(path, config.experiment.function)
+        text += f": {returned}" if returned else ""
+        if on_test:
+            text += f"; if {on_test} is of the test set, none is left for the end"
     files = config.code.files if config.code is not None else {}
     left_out = [
         name for name, file in files.items() if (file.text or "").strip().endswith(UNCOUNTED)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from itertools import count
 
 import optuna
@@ -11,7 +12,7 @@ from search_spaces.bodies import Replay
 from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
 from search_spaces.overrides import apply_overrides
-from search_spaces.python_space import takes_fold
+from search_spaces.python_space import scored_by, takes_fold
 from search_spaces.space import Space
 from tests.search_spaces.known import MEASURES, METRICS, PARAMETERS, answers_of
 
@@ -247,6 +248,72 @@ def test_what_is_no_objective_function_is_refused(module, code, said):
 )
 def test_a_second_argument_without_a_default_is_a_fold(text, takes):
     assert takes_fold("m:f", eval(text)) is takes
+
+
+ON_TEST = {
+    "variable": ("test_acc = 1.0\n    return test_acc", "line 3 returns test_acc; the test set"),
+    "number": ("test = {'f1': 1}\n    return float(-test['test_f1'].item())", "calls test_f1; the"),
+    "attribute": ("return trial.testing_loss", "which it calls testing_loss; the test set"),
+    "noted": (
+        "x = 1.0\n    trial.set_user_attr('on test', x)\n    return round(x, 3)",
+        r"line 4 returns round\(x, 3\), which it calls on test; the test set is for the end",
+    ),
+    "logged": ("x = 1\n    log_metric('x.test', x)\n    return x", "which it calls x.test; "),
+    "one of two": ("test_acc = 1\n    return 0, test_acc", "which it calls test_acc; the test set"),
+    "one way of two": (
+        "if trial:\n        return 1\n    return test_acc",
+        "line 4 returns test_acc",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "said"), ON_TEST.values(), ids=ON_TEST)
+def test_a_score_of_the_test_set_is_no_objective_unless_the_function_says_so(module, code, said):
+    both = f"def tuned(trial):\n    {code}\ndef tuned_on_test(trial):\n    {code}\n"
+    name = module(both)
+    with pytest.raises(SpaceError, match=said):
+        load_space(f"{name}:tuned")
+    assert load_space(f"{name}:tuned_on_test").is_open
+
+
+class Scored:
+    def __call__(self, trial):
+        return self.latest(trial)
+
+    def latest(self, trial):
+        """Return what is called neither `test_acc` nor a score of the test set."""
+
+        def inner():
+            return self.test_acc
+
+        contest = attested = inner()
+        trial.set_user_attr("test_acc", trial.other)
+        return contest if trial else attested
+
+
+def fitted(trial):
+    return trial.score(trial.x_val, x_test)  # noqa: F821
+
+
+def long(trial):
+    return trial.suggest_float("a_long_name", 0, 1) + trial.suggest_float("another_one", 0, 1) + 1
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (lambda trial: trial.x, ("trial.x", "")),
+        (Scored(), ("self.latest(trial)", "")),
+        (Scored().latest, ("contest if trial else attested", "")),
+        (partial(fitted), ("trial.score(trial.x_val, x_test)", "x_test")),
+        (long, ("", "")),
+        (print, ("", "")),
+        (eval("lambda trial: test_acc"), ("", "")),
+    ],
+    ids=["lambda", "object", "method", "partial", "long", "builtin", "no text"],
+)
+def test_what_a_function_returns_is_said_in_its_own_words(function, text):
+    assert scored_by("m:f", function) == text
 
 
 BAD = {
