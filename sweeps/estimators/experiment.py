@@ -589,8 +589,12 @@ _USE: Final = """\
 import skops.io
 
 # These types are trusted beside those that skops knows: look at them before you load.
-model = skops.io.load("model.skops", trusted={trusted})
+trusted = {trusted}
+model = skops.io.load("model.skops", trusted=trusted)
 # model.predict(X)
+
+# A container that serves it: `mlflow models generate-dockerfile -m served --output-directory image`
+# import mlflow.sklearn; mlflow.sklearn.save_model(model, "served", skops_trusted_types=trusted)
 """
 _PROVE: Final = """\
 import io, pickle, sys, numpy as np, skops.io

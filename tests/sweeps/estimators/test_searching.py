@@ -1,6 +1,7 @@
 """A search in one call, the estimator that it is, and the same in a file by the commands."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.stats import loguniform, rankdata
+from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier
@@ -24,6 +26,7 @@ from sweeps.estimators import searching
 from tests.sweeps.conftest import table
 from tests.sweeps.estimators.test_experiment import BINARY, NAMES, X
 from tests.sweeps.estimators.test_spaces import CONDITIONAL
+from tests.tools import need
 
 SPACE = {"C": loguniform(1e-3, 10), "class_weight": [None, "balanced"]}
 QUIET = {"workers": 0, "progress": "quiet"}
@@ -145,19 +148,45 @@ def test_any_number_of_workers_has_the_same_trials(search, workers):
 
 
 @pytest.mark.slow
-def test_an_export_needs_no_pickle_and_other_processes_say_where_the_search_is(search, tmp_path):
+def test_an_export_needs_no_pickle_and_other_processes_say_where_the_search_is(
+    search, tmp_path, monkeypatch
+):
     sweep = search().sweep_
     sweeps.export(sweep, tmp_path / "out", trial=0)
     code = (tmp_path / "out" / "README.md").read_text().split("```")[1].removeprefix("python")
     words = [sys.executable, "-I", "-c", f"{code}\nprint(*model.predict({X[:20].tolist()}))"]
     ran = subprocess.run(words, cwd=tmp_path / "out", capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == sweep.trial(0).load_model().predict(X[:20]).tolist()
+    answers = sweep.trial(0).load_model().predict(X[:20]).tolist()
+    assert ran.stdout.split() == answers
+    container = re.search(r"`(mlflow models .*)`\n# (.*)", code)
+    served = f"print(*mlflow.pyfunc.load_model('served').predict({X[:20].tolist()}))"
+    words[3:] = [f"{code}\n{container[2]}\n{served}"]
+    monkeypatch.delenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION")  # as MLflow has it for its users
+    ran = subprocess.run(words, cwd=tmp_path / "out", capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == answers
+    words = [sys.executable, "-m", *container[1].split()]
+    subprocess.run(words, cwd=tmp_path / "out", check=True)
+    assert "_serve(" in (tmp_path / "out" / "image" / "Dockerfile").read_text()
     words = [sys.executable, "-m", "sweeps", "confirm", sweep.info.name, "--home", sweep.home.path]
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     assert "exists only where its search was called" in ran.stderr
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert not [path for path in files if path.read_bytes()[:2] in (b"\x80\x04", b"\x80\x05")]
+
+
+@pytest.mark.nightly
+def test_boosted_trees_of_another_library_are_searched_confirmed_and_exported(search, tmp_path):
+    need("lightgbm")
+    from lightgbm import LGBMClassifier
+
+    space = {"num_leaves": [4, 8, 16], "learning_rate": loguniform(0.01, 0.3)}
+    x, y = make_classification(400, random_state=0)
+    found = search(LGBMClassifier(n_estimators=20, verbose=-1), space, y, x, scoring="roc_auc")
+    conclusions = found.sweep_.confirm(folds=8, top=2, progress="quiet")
+    assert any("model is verified" in one.lead for one in conclusions)
+    sweeps.export(found.sweep_, tmp_path / "out")  # loads it in an empty process
+    assert "lightgbm.basic.Booster" in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.slow
