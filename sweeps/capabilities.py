@@ -148,7 +148,7 @@ def rolling_origin(rows: int, seed: int, n: int) -> Iterator[tuple[np.ndarray, n
 class SupportsRefit(Protocol):
     """Capability of an experiment with `folds`: `confirm --refit` trains the champion on all data.
 
-    Its metrics `best_epoch`, of trainings on folds, and `epochs` (minimize) say for how long.
+    Its metric `best_epoch`, of trainings on folds, says for how long, if they have epochs.
     """
 
     def refit(
@@ -159,12 +159,11 @@ class SupportsRefit(Protocol):
         Args:
             spec: The attempt.
             data: The data of the search, whose validation part is to train as well.
-            epochs: Number of epochs.
+            epochs: Number of epochs; 1 if trainings on folds have no more.
             on_epoch: Called after each epoch.
 
         Returns:
-            The result, with weights and the metric `epochs`. It has no score, since no sample is
-            left to score it.
+            The result, with weights. It has no score, since no sample is left to score it.
         """
         ...
 

@@ -38,7 +38,7 @@ from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor, Nobody
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import RevisedCode, declare_same, is_shipped, load_same
-from sweeps.experiments.folds import FRESH, ON_FOLDS, REFIT_EPOCHS
+from sweeps.experiments.folds import EPOCHS, FRESH, ON_FOLDS, REFIT_EPOCHS
 from sweeps.experiments.loading import (
     ask,
     check_installed,
@@ -412,15 +412,13 @@ def check_offers(path: str, on_folds: Experiment, fresh: int, *, refit: bool) ->
     highest = on_folds.parameters[FRESH].high
     if highest is not None and fresh > highest:
         raise UsageError(f"--fresh {fresh}: there are drawings of folds up to {highest:g}")
-    epochs = on_folds.metrics.get("epochs")
-    if refit and (
-        REFIT_EPOCHS not in on_folds.parameters or epochs is None or epochs.direction != "minimize"
-    ):
+    if refit and REFIT_EPOCHS not in on_folds.parameters:
         raise UsageError(
             f"--refit: experiment {path!r} trains on folds only, not on everything; give it "
-            "`refit` and the metric `epochs` (minimize), see `SupportsRefit` in "
-            "sweeps/capabilities.py, or leave --refit out"
+            "`refit`, see `SupportsRefit` in sweeps/capabilities.py, or leave --refit out"
         )
+    if refit and on_folds.metrics[EPOCHS].direction != "minimize":
+        raise UsageError(f"--refit: metric {EPOCHS!r} of experiment {path!r} is to be minimized")
 
 
 def test_set_of(experiment: Experiment, source: str | None) -> TestSet | None:

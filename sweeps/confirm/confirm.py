@@ -722,10 +722,12 @@ def _kept(confirmation: SweepInfo) -> str:
 
 
 def _epochs(comparison: Comparison) -> int:
-    """Return the median best epoch of the champion over folds."""
-    results = [record.result for record in comparison.champions_trainings]
-    epochs = [result.metrics.get("best_epoch") for result in results if result is not None]
+    """Return the median best epoch of the champion over folds; 1 where trainings have no epochs."""
+    results = [record.result for record in comparison.champions_trainings if record.result]
+    epochs = [result.metrics.get("best_epoch") for result in results]
     known = [epoch for epoch in epochs if epoch is not None]
+    if not known and all(len(curve) < 2 for one in results for curve in one.history.values()):
+        return 1
     if not known:
         raise UsageError(
             f"--refit: the trainings of {comparison.verdict.champion} do not say 'best_epoch', for "

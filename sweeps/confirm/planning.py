@@ -36,7 +36,7 @@ from sweeps.confirm.finalists import (
     label_of,
 )
 from sweeps.errors import UsageError
-from sweeps.experiments.folds import REFIT_EPOCHS, TEMPERATURE
+from sweeps.experiments.folds import EPOCHS, REFIT_EPOCHS, TEMPERATURE
 from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
 from sweeps.journal import Asked, SweepState
@@ -401,7 +401,7 @@ def refit_space(
     document: dict[str, Any] = {
         "description": "The winner on everything but the test set",
         "experiment": experiment,
-        "objective": {"metric": "epochs", "direction": "minimize"},
+        "objective": {"metric": EPOCHS, "direction": "minimize"},
         "parameters": {FOLD: {"type": "int", "low": 0, "high": 0}},
         "fixed": {**winner.config, REFIT_EPOCHS: epochs, **heat},
         "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},

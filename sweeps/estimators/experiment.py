@@ -79,6 +79,8 @@ ANSWERS: Final = "answers"
 """The array with the scores, else the classes, that a classifier without probabilities gave."""
 SPLITS: Final = "split_scores"
 """The array with the score of each split of a cross-validation."""
+REFITTED: Final = "refitted_"
+"""Before the name of an array: what a model that was fitted to all samples says of the search's."""
 _FORMS: Final = "give (X, y), or a dict of X, y and, if there are any, groups and sample_weight"
 
 
@@ -349,6 +351,26 @@ class SklearnExperiment:
             engine="scikit-learn",
         )
 
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Fit a configuration to all samples; none is left to score it."""
+        samples: Samples = data.payload
+        began = time.perf_counter()
+        rows = np.sort(np.concatenate([samples.rows, samples.fresh]))
+        self._fit(model := self._model(spec.config, spec.seed), samples, rows)
+        return TrialResult(
+            outcome="complete",
+            stop_reason="finished",
+            metrics={},
+            history={},
+            arrays=self._said(model, samples),
+            weights={"rows": rows, "seed": np.array([spec.seed])},
+            timings={"train_seconds": time.perf_counter() - began},
+            summary=repr(model)[:2000],
+            engine="scikit-learn",
+        )
+
     def _splits(self, samples: Samples) -> list[tuple[Indices, Indices]]:
         rows, y, by_class = samples.rows, samples.y, samples.classes is not None
         if not isinstance(self.cv, int):
@@ -551,13 +573,14 @@ class SklearnExperiment:
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return what the model says of the samples of its fold; nothing of a search."""
-        samples: Samples = data.payload
-        if samples.fold is None:
-            return {}
-        said = self._answers(model, rows_of(samples.X, samples.fold[1]), samples)
-        kept = self._kept(said, samples, samples.fold[1], None)
-        return {name: kept[name] for name in (PREDICTIONS, ANSWERS) if name in kept}
+        """Return what the model says of the samples of its fold; a refit, of the search's."""
+        return self._said(model, data.payload)
+
+    def _said(self, model: Any, samples: Samples) -> dict[str, np.ndarray]:
+        prefix, rows = (REFITTED, samples.rows) if samples.fold is None else ("", samples.fold[1])
+        said = self._answers(model, rows_of(samples.X, rows), samples)
+        kept = self._kept(said, samples, rows, None)
+        return {f"{prefix}{name}": kept[name] for name in (PREDICTIONS, ANSWERS) if name in kept}
 
     def export(
         self,

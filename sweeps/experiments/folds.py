@@ -32,6 +32,7 @@ from sweeps.errors import ExperimentError, UsageError
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
+    MetricInfo,
     OnEpoch,
     PreparedData,
     TrialResult,
@@ -53,6 +54,7 @@ _IN_OUR_WORDS: Final = (
     "load_network", "export",
 )  # fmt: skip
 """Members that get configurations without our parameters, and trainings of a fold."""
+EPOCHS: Final = "epochs"
 REFIT_EPOCHS: Final = "refit_epochs"
 """Parameter of an experiment that is refitted: train on all data for this many epochs."""
 TEMPERATURE: Final = "temperature"
@@ -101,6 +103,8 @@ class FoldExperiment:
         taken = cast(dict[str, ParameterInfo], searched.parameters)
         self.parameters: Mapping[str, ParameterInfo] = ChainMap(own_parameters, taken)
         self.metrics, self.measures = searched.metrics, searched.measures
+        if self._has_refit:  # it has an objective, as every training has: for how long it was
+            self.metrics = {EPOCHS: MetricInfo("minimize", shown=False), **searched.metrics}
         self.prepare, self.warm_up = searched.prepare, searched.warm_up
         # Capabilities are members, so it has those that the searched one has.
         own: Any = searched
@@ -128,6 +132,8 @@ class FoldExperiment:
         if epochs := self._refit_epochs(spec.config):
             own: Any = self.searched
             refitted: TrialResult = own.refit(self._own(spec), data, epochs, on_epoch)
+            metrics = {EPOCHS: float(epochs), **refitted.metrics}
+            refitted = replace(refitted, metrics=metrics)
             if TEMPERATURE not in self._added:
                 return refitted
             temperature = float(str(spec.config.get(TEMPERATURE) or 1.0))

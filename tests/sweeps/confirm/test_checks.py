@@ -115,11 +115,12 @@ def test_confirm_takes_none_or_a_mapping(tmp_path):
 @pytest.mark.slow
 def test_what_confirm_asks_of_folds_is_looked_for_before_a_training(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())
-    space = own("metrics = {'best_val_accuracy': Base.metrics['best_val_accuracy']}")
+    accuracy = "'best_val_accuracy': Base.metrics['best_val_accuracy']"
+    space = own(f"metrics = {{{accuracy}, 'epochs': Base.metrics['best_val_accuracy']}}")
     ran = run("run", space, "--trials", 4, "--name", "one", *home)
     assert ran.exit_code == 0, ran.output
     for asked, said in (
-        ("--refit", "give it `refit` and the metric `epochs` (minimize)"),
+        ("--refit", "--refit: metric 'epochs' of experiment 'own_folds_"),
         ("--fresh=10000", "--fresh 10000: there are drawings of folds up to 9999"),
     ):
         refused = run("confirm", "one", asked, "--folds", 8, *home)

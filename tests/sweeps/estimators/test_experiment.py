@@ -151,6 +151,21 @@ def test_weights_reach_the_fit_of_the_last_step(depth):
     assert model.predict_proba(X) == pytest.approx(expected.predict_proba(X))
 
 
+@pytest.mark.parametrize("estimator", [LINEAR, SVC(), RandomForestClassifier(5)])
+def test_a_refit_is_fitted_to_all_samples_and_is_known_by_what_it_says_of_the_search(estimator):
+    experiment, data = made(estimator)
+    result = experiment.refit(TrialSpec("sweep", 0, 1, 7, {}), data, 1, lambda *_: None)
+    assert result.weights["rows"].tolist() == list(range(N))
+    model = experiment.load_model({}, result.weights, {})
+    (again,) = experiment.recomputed(model, {}, data).values()
+    (kept,) = result.arrays.values()
+    assert again.tolist() == kept.tolist()
+    others = experiment.load_model({}, {**result.weights, "rows": data.payload.fresh}, {})
+    (other,) = experiment.recomputed(others, {}, data).values()
+    assert other.tolist() != kept.tolist()
+    assert not experiment.recomputed(model, {}, data).keys() & trained(experiment, data).arrays
+
+
 def test_estimators_among_the_values_are_cloned_for_each_training():
     forest = RandomForestClassifier(3)
     trained(*made(make_pipeline(SVC()), values={"svc": {"it": forest}}), svc="it")

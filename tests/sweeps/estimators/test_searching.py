@@ -213,11 +213,15 @@ def test_an_experiment_in_a_file_does_all_that_commands_ask(tmp_path, make_home,
     home = "--home", make_home()
     run("run", space, "--name", "own", "--trials", 4, "--workers", 0, *home)
     assert "An ensemble" in run("best", "own", "--ensemble", *home)
-    words = "--folds", 8, "--top", 2, "--workers", 0, "--test", "--json"
-    found = json.loads(run("confirm", "own", *words, *home))
+    words = "--folds", 8, "--top", 2, "--workers", 0, "--json"
+    found = json.loads(run("confirm", "own", *words, "--test", *home))
     assert (found["metric"], found["method"]) == (metric, "samples and seeds")
     run("export", "own", tmp_path / "out", *home)
     assert (tmp_path / "out" / "model.skops").is_file()
+    whole = json.loads(run("confirm", "own", *words, "--refit", *home))
+    assert whole["refit"] == "own-refit"
+    run("export", "own", tmp_path / "all", *home)
+    assert "samples equal those" in (tmp_path / "all" / "README.md").read_text()
 
 
 CHECKED = sweeps.SweepSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, trials=2, cv=2, **QUIET)
